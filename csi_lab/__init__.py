@@ -1,0 +1,70 @@
+"""csi_lab: the laboratory for measuring customer satisfaction.
+
+>>> import csi_lab as csi
+>>> survey = csi.load_survey("mobile")
+>>> print(survey.model)
+7 constructs, 24 items, 12 paths
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from csi_lab.design import Design
+from csi_lab.errors import CsiLabError, CsiLabWarning, DataError, EstimationError, SpecError
+from csi_lab.model import PathModel
+
+if TYPE_CHECKING:
+    from csi_lab import index, plots, reliability, sem
+    from csi_lab.catalogue import models
+    from csi_lab.course import lessons
+    from csi_lab.moments import Moments
+    from csi_lab.sem.pls import pls
+    from csi_lab.study.survey import load_survey
+
+__version__ = "0.1.0"
+
+# Looked up at first use, so that `import csi_lab` costs nothing that the caller does not use.
+_LAZY = {
+    "Moments": "csi_lab.moments:Moments",
+    "index": "csi_lab.index",
+    "lessons": "csi_lab.course.lessons",
+    "load_survey": "csi_lab.study.survey:load_survey",
+    "models": "csi_lab.catalogue:models",
+    "plots": "csi_lab.plots",
+    "pls": "csi_lab.sem.pls:pls",
+    "reliability": "csi_lab.reliability",
+    "sem": "csi_lab.sem",
+}
+
+__all__ = [
+    "CsiLabError",
+    "CsiLabWarning",
+    "DataError",
+    "Design",
+    "EstimationError",
+    "Moments",
+    "PathModel",
+    "SpecError",
+    "index",
+    "lessons",
+    "load_survey",
+    "models",
+    "plots",
+    "pls",
+    "reliability",
+    "sem",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'csi_lab' has no attribute {name!r}; it has {__all__}")
+    module, _, attribute = _LAZY[name].partition(":")
+    value = importlib.import_module(module)
+    return getattr(value, attribute) if attribute else value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LAZY])

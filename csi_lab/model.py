@@ -1,0 +1,214 @@
+"""What is believed: constructs, their items, and the paths between constructs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from types import MappingProxyType
+from typing import Any
+
+from csi_lab.errors import SpecError, listed
+
+MODES = ("A", "B")
+
+
+@dataclass(frozen=True, eq=False)
+class PathModel:
+    """A path model: each construct with its block of items, and the directed paths between constructs.
+
+    Parameters
+    ----------
+    constructs
+        Construct name to its items (column names); a single string is one item. The order is kept in every table.
+    paths
+        Target construct to its sources; a single string is one source. Empty for a pure measurement model.
+    modes
+        Construct name to ``"A"`` (items reflect the construct: correlation weights, the default) or ``"B"`` (items form
+        it: regression weights).
+    covariances
+        Pairs of items whose residuals correlate; used by covariance-based estimation only.
+
+    Raises
+    ------
+    SpecError
+        If a name is unknown, a block empty, an item in two blocks, a path repeated, or the paths run in a circle.
+        All offenders are named at once.
+
+    References
+    ----------
+    .. [1] Lohmoeller, J.-B. (1989). Latent Variable Path Modeling with Partial Least Squares. Physica.
+
+    Examples
+    --------
+    >>> model = PathModel(
+    ...     constructs={"Image": ["IMAG1", "IMAG2"], "Satisfaction": ["CUSA1", "CUSA2"], "Loyalty": "CUSL1"},
+    ...     paths={"Satisfaction": "Image", "Loyalty": ["Image", "Satisfaction"]},
+    ... )
+    >>> model.order
+    ('Image', 'Satisfaction', 'Loyalty')
+    >>> print(model.to_lavaan())
+    Image =~ IMAG1 + IMAG2
+    Satisfaction =~ CUSA1 + CUSA2
+    Loyalty =~ 1*CUSL1
+    Satisfaction ~ Image
+    Loyalty ~ Image + Satisfaction
+    """
+
+    constructs: Mapping[str, tuple[str, ...]]
+    paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    modes: Mapping[str, str] = field(default_factory=dict)
+    covariances: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        constructs = {str(c): _names(items) for c, items in self.constructs.items()}
+        paths = {str(t): _names(sources) for t, sources in self.paths.items() if _names(sources)}
+        covariances = tuple((a, b) for a, b in self.covariances)
+        problems = _problems(constructs, paths, self.modes, covariances)
+        if problems:
+            raise SpecError(listed(problems, f"the model has {len(problems)} problem{'s' * (len(problems) > 1)}"), problems)
+        modes = {c: self.modes.get(c, "A") for c in constructs}
+        for name, value in (("constructs", constructs), ("paths", paths), ("modes", modes)):
+            object.__setattr__(self, name, MappingProxyType(value))
+        object.__setattr__(self, "covariances", covariances)
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """All items, block after block."""
+        return tuple(item for block in self.constructs.values() for item in block)
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The constructs, sources before targets; ties in the order of definition."""
+        placed: list[str] = []
+        waiting = list(self.constructs)
+        while waiting:
+            ready = next(c for c in waiting if all(s in placed for s in self.paths.get(c, ())))
+            placed.append(ready)
+            waiting.remove(ready)
+        return tuple(placed)
+
+    @property
+    def edges(self) -> tuple[tuple[str, str], ...]:
+        """All paths as (source, target), sources in the order of the constructs."""
+        return tuple((s, t) for s in self.constructs for t in self.constructs if s in self.paths.get(t, ()))
+
+    @property
+    def exogenous(self) -> tuple[str, ...]:
+        """Constructs that no path points to."""
+        return tuple(c for c in self.constructs if c not in self.paths)
+
+    @property
+    def endogenous(self) -> tuple[str, ...]:
+        """Constructs that at least one path points to."""
+        return tuple(c for c in self.constructs if c in self.paths)
+
+    @property
+    def isolated(self) -> tuple[str, ...]:
+        """Constructs without any path."""
+        sources = {s for block in self.paths.values() for s in block}
+        return tuple(c for c in self.exogenous if c not in sources)
+
+    def with_items(self, constructs: Mapping[str, Iterable[str] | str]) -> PathModel:
+        """The same paths over other items: for each construct named its new block; the rest keep theirs.
+
+        Raises
+        ------
+        SpecError
+            If a name is not a construct of this model.
+        """
+        unknown = [c for c in constructs if c not in self.constructs]
+        if unknown:
+            raise SpecError(f"not constructs of this model: {unknown}; it has {list(self.constructs)}")
+        blocks = {c: _names(constructs.get(c, items)) for c, items in self.constructs.items()}
+        items = {item for block in blocks.values() for item in block}
+        kept = tuple(pair for pair in self.covariances if items.issuperset(pair))
+        return PathModel(blocks, dict(self.paths), dict(self.modes), kept)
+
+    def to_lavaan(self) -> str:
+        """The model in the syntax of lavaan and semopy.
+
+        ``=~`` reads "is measured by", ``~`` "is explained by", ``~~`` "covaries with". The block of a construct in
+        mode B is written ``<~``, "is formed by". A single item gets loading 1.
+        """
+        lines = []
+        for construct, block in self.constructs.items():
+            arrow = "<~" if self.modes[construct] == "B" and len(block) > 1 else "=~"
+            lines.append(f"{construct} {arrow} {' + '.join(block) if len(block) > 1 else '1*' + block[0]}")
+        lines += [f"{target} ~ {' + '.join(self.paths[target])}" for target in self.order if target in self.paths]
+        lines += [f"{a} ~~ {b}" for a, b in self.covariances]
+        return "\n".join(lines)
+
+    def _key(self) -> tuple[object, ...]:
+        return (
+            tuple(self.constructs.items()),
+            frozenset((t, frozenset(s)) for t, s in self.paths.items()),
+            tuple(self.modes.items()),
+            frozenset(frozenset(pair) for pair in self.covariances),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return self._key() == other._key() if isinstance(other, PathModel) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Mapping proxies do not pickle; workers of a cluster need models that do.
+        return PathModel, (dict(self.constructs), dict(self.paths), dict(self.modes), self.covariances)
+
+    def __str__(self) -> str:
+        return f"{len(self.constructs)} constructs, {len(self.items)} items, {len(self.edges)} paths"
+
+
+def _names(value: Iterable[str] | str) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(str(v) for v in value)
+
+
+def _problems(
+    constructs: Mapping[str, tuple[str, ...]],
+    paths: Mapping[str, tuple[str, ...]],
+    modes: Mapping[str, str],
+    covariances: tuple[tuple[str, str], ...],
+) -> list[str]:
+    """Everything wrong with a model, one sentence each."""
+    problems = []
+    if not constructs:
+        problems.append("no constructs; give at least one with its items")
+    empty = [c for c, block in constructs.items() if not block]
+    if empty:
+        problems.append(f"constructs without items: {empty}; give each at least one column")
+    homes: dict[str, list[str]] = {}
+    for construct, block in constructs.items():
+        for item in block:
+            homes.setdefault(item, []).append(construct)
+    shared = {item: where for item, where in homes.items() if len(where) > 1}
+    if shared:
+        places = "; ".join(f"{item!r} in {' and '.join(where)}" for item, where in shared.items())
+        problems.append(f"items used more than once: {places}; keep each item in one block, once")
+    known = list(constructs)
+    for what, names in (
+        ("paths name", [n for t, sources in paths.items() for n in (t, *sources)]),
+        ("modes name", list(modes)),
+    ):
+        unknown = list(dict.fromkeys(n for n in names if n not in constructs))
+        if unknown:
+            problems.append(f"{what} unknown constructs: {unknown}; the constructs are {known}")
+    repeated = [f"{s} -> {t}" for t, sources in paths.items() for s in dict.fromkeys(sources) if sources.count(s) > 1]
+    if repeated:
+        problems.append(f"paths given twice: {repeated}; keep each once")
+    bad = {c: m for c, m in modes.items() if m not in MODES}
+    if bad:
+        problems.append(f"unknown modes: {bad}; use 'A' (reflective) or 'B' (formative)")
+    strangers = [pair for pair in covariances if not set(homes).issuperset(pair)]
+    if strangers:
+        problems.append(f"covariances name unknown items: {strangers}")
+    alone = [pair for pair in covariances if pair[0] == pair[1]]
+    if alone:
+        problems.append(f"covariances of an item with itself: {alone}; a residual variance needs no pair")
+    try:
+        TopologicalSorter(paths).prepare()
+    except CycleError as error:
+        circle = " -> ".join(error.args[1])
+        problems.append(f"paths run in a circle: {circle}; remove one of them")
+    return problems

@@ -1,0 +1,1 @@
+"""Structural equation models: partial least squares path models."""
