@@ -16,11 +16,10 @@ from csi_lab.errors import CsiLabError, CsiLabWarning, DataError, EstimationErro
 from csi_lab.model import PathModel
 
 if TYPE_CHECKING:
-    from csi_lab import index, plots, reliability, sem
+    from csi_lab import index, plots, rates, reliability, sem
     from csi_lab.catalogue import models
     from csi_lab.course import lessons
     from csi_lab.moments import Moments
-    from csi_lab.sem.pls import pls
     from csi_lab.study.survey import load_survey
 
 __version__ = "0.1.0"
@@ -33,7 +32,7 @@ _LAZY = {
     "load_survey": "csi_lab.study.survey:load_survey",
     "models": "csi_lab.catalogue:models",
     "plots": "csi_lab.plots",
-    "pls": "csi_lab.sem.pls:pls",
+    "rates": "csi_lab.rates",
     "reliability": "csi_lab.reliability",
     "sem": "csi_lab.sem",
 }
@@ -52,7 +51,7 @@ __all__ = [
     "load_survey",
     "models",
     "plots",
-    "pls",
+    "rates",
     "reliability",
     "sem",
 ]

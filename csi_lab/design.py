@@ -14,13 +14,13 @@ class Design:
     Parameters
     ----------
     weights
-        Column of sampling weights (units of the population that a respondent stands for), positive; ``None``: all equal.
+        Column of sampling weights (units of the population that a respondent stands for); ``None``: equal.
     strata
         Column of stratum labels; ``None``: one stratum.
     psu
         Column of primary sampling units (towns, outlets, interviewers' districts); ``None``: each respondent is one.
     population
-        Column of population sizes (primary units in the stratum), for the finite population correction; ``None``: large.
+        Column of population sizes (primary units in the stratum) for the finite population correction.
 
     Raises
     ------

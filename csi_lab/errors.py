@@ -32,7 +32,14 @@ class DataError(CsiLabError, ValueError):
 
 
 class EstimationError(CsiLabError, ValueError):
-    """The numbers asked for do not exist for these data and this model."""
+    """The numbers asked for do not exist for these data and this model.
+
+    ``problems`` holds every problem found, one sentence each.
+    """
+
+    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems) or (message,)
 
 
 class CsiLabWarning(UserWarning):

@@ -66,7 +66,9 @@ class PathModel:
         covariances = tuple((a, b) for a, b in self.covariances)
         problems = _problems(constructs, paths, self.modes, covariances)
         if problems:
-            raise SpecError(listed(problems, f"the model has {len(problems)} problem{'s' * (len(problems) > 1)}"), problems)
+            raise SpecError(
+                listed(problems, f"the model has {len(problems)} problem{'s' * (len(problems) > 1)}"), problems
+            )
         modes = {c: self.modes.get(c, "A") for c in constructs}
         for name, value in (("constructs", constructs), ("paths", paths), ("modes", modes)):
             object.__setattr__(self, name, MappingProxyType(value))

@@ -1,0 +1,98 @@
+"""Answers as numbers: what is checked before anything is computed from a frame."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from csi_lab.errors import DataError, listed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def split_weights(frame: pd.DataFrame, weights: Any) -> tuple[pd.DataFrame, np.ndarray | None]:
+    """Items and weights apart, the weights checked.
+
+    ``weights`` is ``None``, one number >= 0 per row, or the name of a column, which is then no item.
+
+    Raises
+    ------
+    DataError
+        If columns share a name, or weights are absent, text, missing, infinite, negative or of another length.
+    """
+    twice = sorted({str(c) for c in frame.columns[frame.columns.duplicated()]})
+    if twice:
+        raise DataError(f"columns share a name: {twice}; rename them")
+    if weights is None:
+        return frame, None
+    label = "the weights"
+    if isinstance(weights, str):
+        if weights not in frame.columns:
+            raise DataError(f"the weight column {weights!r} is not in the data")
+        label, values, frame = f"the weights {weights!r}", frame[weights], frame.drop(columns=weights)
+    else:
+        values = weights
+    try:
+        w = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise DataError(f"{label} are not numbers") from None
+    if w.shape != (len(frame),):
+        raise DataError(f"{label} have shape {w.shape}; the data have {len(frame)} rows")
+    bad = np.flatnonzero(~np.isfinite(w) | (w < 0))
+    if len(bad):
+        raise DataError(f"{label} are missing, infinite or negative in {len(bad)} rows: {_rows(frame, bad)}")
+    return frame, w
+
+
+def require_numbers(frame: pd.DataFrame) -> None:
+    """Refuse columns that are not numbers; text that looks like a number is text.
+
+    Raises
+    ------
+    DataError
+        With every offending column and its first rows.
+    """
+    from pandas.api.types import is_numeric_dtype
+
+    problems = []
+    for column in frame.columns:
+        if is_numeric_dtype(frame[column].dtype):
+            continue
+        values = frame[column]
+        text = np.flatnonzero([isinstance(v, str) for v in values])
+        other = np.flatnonzero([not isinstance(v, (str, int, float, np.number)) and not _is_missing(v) for v in values])
+        for at, what in ((text, "text"), (other, "dates or other objects")):
+            if len(at):
+                example = str(values.iloc[at[0]])
+                problems.append(
+                    f"column {str(column)!r} holds {what} in {len(at)} rows: {_rows(frame, at)}, e.g. {example!r}"
+                )
+        if not len(text) and not len(other) and values.dtype != object and values.notna().any():
+            problems.append(f"column {str(column)!r} is of type {values.dtype}")
+    if problems:
+        raise DataError(
+            listed(problems, "items must be numbers; map labels to numbers or declare missing codes"), problems
+        )
+    if not len(frame.columns):
+        raise DataError("no items given")
+
+
+def infinite_values(frame: pd.DataFrame) -> str:
+    """Where a numeric frame holds infinite values, as a message."""
+    where = {str(c): np.flatnonzero(np.isinf(frame[c].to_numpy(dtype=float, na_value=np.nan))) for c in frame.columns}
+    places = "; ".join(f"{c!r} in rows {_rows(frame, at)}" for c, at in where.items() if len(at))
+    return f"infinite values: {places}; correct them or mark them as missing"
+
+
+def _is_missing(value: object) -> bool:
+    import pandas as pd
+
+    return value is None or value is pd.NA or value is pd.NaT or value != value
+
+
+def _rows(frame: pd.DataFrame, at: np.ndarray, show: int = 5) -> str:
+    """Labels of some rows for a message."""
+    labels = ", ".join(str(frame.index[i]) for i in at[:show])
+    return labels + (f", … (+{len(at) - show})" if len(at) > show else "")

@@ -1,0 +1,338 @@
+"""Pictures of results: they take tables or fits, draw on an Axes, and return it."""
+
+from __future__ import annotations
+
+import textwrap
+import warnings
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from csi_lab.errors import CsiLabWarning, DataError
+from csi_lab.layout import place
+from csi_lab.model import PathModel
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from csi_lab.sem.fit import PLSFit
+
+INK, QUIET, ACCENT, NEGATIVE = "#1f2933", "#9fb3c8", "#2f6f9f", "#b3423a"
+
+# Families with Chinese glyphs on Linux, Windows and macOS, in order of preference.
+CJK_FAMILIES = (
+    "Noto Sans CJK SC",
+    "Source Han Sans SC",
+    "Noto Sans SC",
+    "Noto Sans CJK JP",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "Heiti SC",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "SimHei",
+    "SimSun",
+    "Arial Unicode MS",
+    "Droid Sans Fallback",
+)
+
+
+def path_diagram(
+    fit: PLSFit | PathModel, *, ax: Axes | None = None, labels: Mapping[str, str] | None = None, decimals: int = 2
+) -> Axes:
+    """Constructs as boxes in columns by path order, paths as arrows whose width is the size of the coefficient.
+
+    Parameters
+    ----------
+    fit
+        A single PLS fit (coefficients and R2 are written), or a model alone (arrows only).
+    ax
+        Where to draw; a new figure of fitting size when ``None``.
+    labels
+        Construct name to text shown, e.g. ``survey.labels("zh")``. Chinese labels need a font with Chinese glyphs;
+        without one the names are shown and a warning says so.
+    decimals
+        Of coefficients and R2.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    DataError
+        If the fit holds several draws.
+
+    Examples
+    --------
+    >>> import csi_lab as csi
+    >>> ax = path_diagram(csi.models["ACSI"])
+    >>> len(ax.patches) >= 6
+    True
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+    model = fit if isinstance(fit, PathModel) else fit.model
+    coefficients, r2 = _numbers(fit)
+    shown, family = _shown(list(model.constructs), labels)
+    centres = place(model)
+    width, height = 1.5, 0.72
+    x, y = np.array(list(centres.values())).T
+    if ax is None:
+        _, ax = plt.subplots(figsize=(0.74 * np.ptp(x) + 1.7, 0.85 * np.ptp(y) + 1.2), layout="constrained")
+    strongest = max((abs(b) for b in coefficients.values()), default=1.0)
+    placed: list[np.ndarray] = []
+    for source, target in model.edges:
+        start, end = np.array(centres[source]), np.array(centres[target])
+        value = coefficients.get((source, target))
+        line = 1.4 if value is None else 0.6 + 4.4 * abs(value) / max(strongest, 1e-12)
+        colour = QUIET if value is None else (NEGATIVE if value < 0 else ACCENT)
+        tail, head = _box_edge(start, end, width, height), _box_edge(end, start, width, height)
+        arrow = FancyArrowPatch(
+            tail,
+            head,
+            arrowstyle=f"-|>,head_length={3 + line},head_width={1.5 + line / 2}",
+            mutation_scale=1.6,
+            linewidth=line,
+            color=colour,
+            shrinkA=0,
+            shrinkB=0,
+            zorder=1,
+        )
+        ax.add_patch(arrow)
+        if value is not None:
+            at = _free_spot(tail, head, placed)
+            placed.append(at)
+            text = f"{value:.{decimals}f}"
+            box = {"boxstyle": "round,pad=0.12", "facecolor": "white", "edgecolor": "none", "alpha": 0.9}
+            ax.text(*at, text, ha="center", va="center", fontsize=8.5, color=INK, bbox=box, zorder=3)
+    for name, centre in centres.items():
+        corner = (centre[0] - width / 2, centre[1] - height / 2)
+        style = "round,pad=0,rounding_size=0.14"
+        ax.add_patch(FancyBboxPatch(corner, width, height, boxstyle=style, fc="#f4f7fa", ec=INK, lw=1.1, zorder=2))
+        wrapped = "\n".join(textwrap.wrap(shown[name], 16 if shown[name].isascii() else 8)[:2])
+        note = f"\nR² {r2[name]:.{decimals}f}" if name in r2 else ""
+        ax.text(*centre, wrapped + note, ha="center", va="center", fontsize=9, color=INK, family=family, zorder=4)
+    ax.set(xlim=(x.min() - width * 0.6, x.max() + width * 0.6), ylim=(y.min() - height * 0.8, y.max() + height * 0.8))
+    ax.set_aspect("equal")
+    ax.axis("off")
+    return ax
+
+
+def bars(
+    table: pd.DataFrame,
+    *,
+    xlabel: str,
+    limits: tuple[float, float] | None = None,
+    highlight: str | None = None,
+    decimals: int = 1,
+    ax: Axes | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> Axes:
+    """Horizontal bars with their values, and intervals when the table has ``low`` and ``high``.
+
+    Parameters
+    ----------
+    table
+        Column ``estimate``, optionally ``low`` and ``high``; one row per bar, drawn from the top.
+    xlabel
+        What is measured, with its unit.
+    limits
+        Of the horizontal axis.
+    highlight
+        Row to set off by colour.
+    decimals
+        Of the values.
+    ax, labels
+        As in :func:`path_diagram`.
+
+    Raises
+    ------
+    DataError
+        If the table has no column ``estimate``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> ax = bars(pd.DataFrame({"estimate": [72.5, 62.3]}, index=["Satisfaction", "Value"]), xlabel="index")
+    >>> [text.get_text() for text in ax.texts]
+    ['72.5', '62.3']
+    """
+    import matplotlib.pyplot as plt
+
+    if "estimate" not in table.columns:
+        raise DataError(f"need a column 'estimate'; the table has {[str(c) for c in table.columns][:8]}")
+    names = [str(name) for name in table.index]
+    shown, family = _shown(names, labels)
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6.4, 0.42 * len(names) + 0.9), layout="constrained")
+    position = np.arange(len(names))[::-1]
+    estimate = table["estimate"].to_numpy(dtype=float)
+    colours = [ACCENT if name == highlight or highlight is None else QUIET for name in names]
+    ax.barh(position, estimate, height=0.62, color=colours)
+    ends = estimate
+    if {"low", "high"} <= set(table.columns):
+        low, high = table["low"].to_numpy(dtype=float), table["high"].to_numpy(dtype=float)
+        ax.hlines(position, low, high, color=INK, lw=1.4)
+        ends = np.where(estimate < 0, np.fmin(low, estimate), np.fmax(high, estimate))
+    for place_, end, value in zip(position, ends, estimate, strict=True):
+        if np.isfinite(value):
+            side = -1 if value < 0 else 1
+            ax.annotate(
+                f"{value:.{decimals}f}",
+                (end, place_),
+                xytext=(4 * side, 0),
+                textcoords="offset points",
+                ha="right" if value < 0 else "left",
+                va="center",
+                fontsize=9,
+                color=INK,
+            )
+    ax.set_yticks(position, [shown[name] for name in names], family=family)
+    ax.set_xlabel(xlabel)
+    if limits:
+        ax.set_xlim(*limits)
+    else:
+        ax.margins(x=0.12)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def index_bars(
+    table: pd.DataFrame,
+    *,
+    highlight: str | None = None,
+    ax: Axes | None = None,
+    labels: Mapping[str, str] | None = None,
+    xlabel: str = "index, 0 to 100 points",
+) -> Axes:
+    """Indices of constructs as bars on the 0-100 scale; see :func:`bars`."""
+    return bars(table, xlabel=xlabel, limits=(0, 108), highlight=highlight, ax=ax, labels=labels)
+
+
+def answer_bars(
+    answers: Any,
+    bounds: tuple[float, float],
+    *,
+    cuts: tuple[float, ...] = (),
+    ax: Axes | None = None,
+    xlabel: str = "answer",
+) -> Axes:
+    """How often each answer of one item was given, in percent, with lines where a "satisfied" box may begin.
+
+    Parameters
+    ----------
+    answers
+        One item, ``(n,)``; missing answers are left out.
+    bounds
+        Lowest and highest possible answer; whole-numbered answers in between each get a bar.
+    cuts
+        Lowest answers of the boxes; each line is labelled with the share at or above it.
+    ax, xlabel
+        Where to draw, and what the item asks.
+
+    Raises
+    ------
+    DataError
+        If there is no answer, or one lies outside the bounds or is not a whole number.
+
+    Examples
+    --------
+    >>> ax = answer_bars([7, 8, 8, 10], (1, 10), cuts=(8,))
+    >>> [text.get_text() for text in ax.texts]
+    ['8 or more: 75 %']
+    """
+    import matplotlib.pyplot as plt
+
+    x = np.asarray(answers, dtype=float)
+    x = x[~np.isnan(x)]
+    low, high = bounds
+    if not len(x) or (x != np.rint(x)).any() or (x < low).any() or (x > high).any():
+        raise DataError(f"need whole-numbered answers from {low:g} to {high:g}")
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
+    values = np.arange(low, high + 1)
+    share = np.array([(x == v).mean() for v in values]) * 100
+    ax.bar(values, share, color=ACCENT, width=0.8)
+    top = share.max()
+    for step, cut in enumerate(sorted(cuts, reverse=True)):
+        height = top * (1.08 + 0.13 * step)
+        ax.vlines(cut - 0.5, 0, height, color=INK, lw=1, ls="--")
+        label = f"{cut:g} or more: {100 * (x >= cut).mean():.0f} %"
+        ax.annotate(label, (cut - 0.5, height), xytext=(4, 0), textcoords="offset points", ha="left", va="center")
+    ax.set(xlabel=xlabel, ylabel="share of respondents, %", ylim=(0, top * (1.12 + 0.13 * len(cuts))))
+    ax.set_xlim(low - 0.7, high + 1.6)
+    if len(values) <= 12:
+        ax.set_xticks(values)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def _numbers(fit: PLSFit | PathModel) -> tuple[dict[tuple[str, str], float], dict[str, float]]:
+    """Coefficients per edge and R2 per construct; empty for a model alone."""
+    if isinstance(fit, PathModel):
+        return {}, {}
+    if fit.moments.shape:
+        raise DataError("this fit holds several draws; draw one fit")
+    return fit.paths["estimate"].to_dict(), fit.r2["estimate"].to_dict()
+
+
+def _box_edge(inside: np.ndarray, towards: np.ndarray, width: float, height: float) -> np.ndarray:
+    """Where the line from a box's centre leaves the box."""
+    step = towards - inside
+    with np.errstate(divide="ignore"):
+        share = min(width / 2 / abs(step[0]) if step[0] else np.inf, height / 2 / abs(step[1]) if step[1] else np.inf)
+    return inside + min(share, 0.45) * step
+
+
+def _free_spot(tail: np.ndarray, head: np.ndarray, placed: list[np.ndarray]) -> np.ndarray:
+    """A point on the arrow as far as possible from the labels already written, preferring the middle."""
+    spots = [tail + t * (head - tail) for t in (0.5, 0.42, 0.58, 0.34, 0.66, 0.27, 0.73)]
+    if not placed:
+        return spots[0]
+    room = [min(np.hypot(*((spot - other) / (1, 0.6))) for other in placed) for spot in spots]
+    return next((s for s, r in zip(spots, room, strict=True) if r > 0.55), spots[int(np.argmax(room))])
+
+
+def _shown(names: list[str], labels: Mapping[str, str] | None) -> tuple[dict[str, str], list[str]]:
+    """The text for each name and the font families that can draw it; names themselves when no font can."""
+    shown = {name: (labels or {}).get(name, name) for name in names}
+    if not any(_is_cjk(c) for text in shown.values() for c in text):
+        return shown, ["DejaVu Sans"]
+    font = _cjk_font()
+    if font is None:
+        return {name: name for name in names}, ["DejaVu Sans"]
+    return shown, ["DejaVu Sans", font]
+
+
+def _is_cjk(character: str) -> bool:
+    return "\u2e80" <= character <= "\u9fff" or "\uf900" <= character <= "\ufaff" or "\uff00" <= character <= "\uffef"
+
+
+@lru_cache(maxsize=1)
+def _cjk_font() -> str | None:
+    """A font with Chinese glyphs; warns once per session when there is none."""
+    from matplotlib import font_manager
+
+    known = {font.name for font in font_manager.fontManager.ttflist}
+    if not known.intersection(CJK_FAMILIES):
+        # matplotlib's cache may be older than the font.
+        marks = ("cjk", "sourcehan", "wqy", "notosanssc", "msyh", "simhei", "pingfang")
+        for path in font_manager.findSystemFonts():
+            if any(mark in path.lower() for mark in marks):
+                font_manager.fontManager.addfont(path)
+        known = {font.name for font in font_manager.fontManager.ttflist}
+    found = next((family for family in CJK_FAMILIES if family in known), None)
+    if found is None:
+        warnings.warn(
+            "no font with Chinese glyphs was found: pictures show the names of the study file instead of Chinese "
+            "labels; install one (Debian and Ubuntu: fonts-noto-cjk; other systems: Noto Sans SC) and start again",
+            CsiLabWarning,
+            stacklevel=4,
+        )
+    return found

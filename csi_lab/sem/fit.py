@@ -1,0 +1,245 @@
+"""The result of a PLS estimation: tables, scores and what a reader must know."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from csi_lab.answers import require_numbers
+from csi_lab.design import Design
+from csi_lab.errors import DataError, EstimationError
+from csi_lab.estimates import estimate_table
+from csi_lab.model import PathModel
+from csi_lab.moments import Moments
+from csi_lab.sem.algorithm import Layout, Scheme, Solution
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, eq=False)
+class PLSFit:
+    """An estimated PLS path model.
+
+    Tables have the column ``estimate``; when the moments had leading axes (replicates, groups) they have a column per
+    draw. ``solution`` holds the raw arrays.
+
+    Attributes
+    ----------
+    model, moments, design
+        What was estimated, on what, drawn how.
+    scheme
+        Inner weighting scheme: ``"path"``, ``"factorial"`` or ``"centroid"``.
+    scaled
+        Whether items were standardised (weights refer to standardised items) or kept in their own units.
+    tolerance
+        Weights rest when the sum of their absolute changes falls below it.
+    """
+
+    model: PathModel
+    moments: Moments
+    scheme: Scheme
+    scaled: bool
+    tolerance: float
+    solution: Solution
+    design: Design
+
+    @property
+    def converged(self) -> Any:
+        """Whether the weights came to rest; an array over the leading axes when there are any."""
+        return self.solution.converged if self.moments.shape else bool(self.solution.converged)
+
+    @property
+    def iterations(self) -> Any:
+        """Iterations used; an array over the leading axes when there are any."""
+        return self.solution.iterations if self.moments.shape else int(self.solution.iterations)
+
+    @cached_property
+    def paths(self) -> pd.DataFrame:
+        """Path coefficients, index (source, target)."""
+        return self._edges(self.solution.paths)
+
+    @cached_property
+    def weights(self) -> pd.DataFrame:
+        """Outer weights, index (construct, item): scores of variance 1 from standardised (or, unscaled, raw) items."""
+        return self._items(self.solution.weights)
+
+    @cached_property
+    def loadings(self) -> pd.DataFrame:
+        """Correlations of items with their own construct, index (construct, item)."""
+        block = Layout.of(self.model).block
+        own = self.solution.cross_loadings[..., np.arange(len(block)), block]
+        return self._items(own)
+
+    @cached_property
+    def cross_loadings(self) -> pd.DataFrame:
+        """Correlations of every item with every construct, items as rows (a single survey only)."""
+        return self._square(self.solution.cross_loadings, self._item_index(), "construct")
+
+    @cached_property
+    def correlations(self) -> pd.DataFrame:
+        """Correlations of the construct scores (a single survey only)."""
+        import pandas as pd
+
+        return self._square(self.solution.correlations, pd.Index(list(self.model.constructs), name="construct"), "with")
+
+    @cached_property
+    def r2(self) -> pd.DataFrame:
+        """Share of the variance of each endogenous construct that its sources explain."""
+        return self._endogenous(self.solution.r2)
+
+    @cached_property
+    def r2_adjusted(self) -> pd.DataFrame:
+        """R2 adjusted for the number k of sources: 1 - (1 - R2)(n - 1)/(n - 1 - k)."""
+        k = np.array([len(self.model.paths.get(c, ())) for c in self.model.constructs])
+        n = np.asarray(self.moments.n)[..., None]
+        return self._endogenous(1 - (1 - self.solution.r2) * (n - 1) / (n - 1 - k))
+
+    @cached_property
+    def total_effects(self) -> pd.DataFrame:
+        """Direct plus indirect effects of every construct on every construct downstream, index (source, target)."""
+        return self._downstream(self.solution.total_effects)
+
+    @cached_property
+    def indirect_effects(self) -> pd.DataFrame:
+        """Total minus direct effects, index (source, target)."""
+        return self._downstream(self.solution.total_effects - self.solution.paths)
+
+    def scores(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Construct scores of respondents, in the rows' order and with the frame's index.
+
+        Items are centred (and, when ``scaled``, divided by the sd) with the moments of this fit, so that scores of the
+        estimation sample have mean 0 and sd 1 (denominator n - 1) and new respondents are placed on the same scale.
+        A row with a missing item in a block has NaN for that construct.
+
+        Raises
+        ------
+        DataError
+            If an item is absent or not numeric.
+        EstimationError
+            If the fit holds several draws.
+        """
+        import pandas as pd
+
+        if self.moments.shape:
+            raise EstimationError("scores need the weights of one fit; this one holds several draws")
+        items = list(self.model.items)
+        absent = [c for c in items if c not in frame.columns]
+        if absent:
+            raise DataError(f"columns not in the data: {absent}")
+        require_numbers(frame[items])
+        x = frame[items].to_numpy(dtype=float, na_value=np.nan) - self.moments.mean
+        scale = self.moments.sd if self.scaled else np.ones(len(items))
+        weighted = x / scale * self.solution.weights
+        block = Layout.of(self.model).block
+        columns = {c: weighted[:, block == j].sum(axis=1) for j, c in enumerate(self.model.constructs)}
+        return pd.DataFrame(columns, index=frame.index)
+
+    def remarks(self, *, loading: float = 0.40) -> tuple[str, ...]:
+        """What a reader must know before using this fit, one sentence each; empty when there is nothing to say.
+
+        Parameters
+        ----------
+        loading
+            Items of mode A blocks whose loading lies below are named. Default .40: Hair, Hult, Ringle & Sarstedt
+            (2022), A Primer on PLS-SEM, 3rd ed., ch. 4, advise removing such items.
+
+        Raises
+        ------
+        EstimationError
+            If the fit holds several draws.
+        """
+        if self.moments.shape:
+            raise EstimationError("remarks are made on one fit; this one holds several draws")
+        out = []
+        if not self.converged:
+            out.append(
+                f"NOT CONVERGED after {self.iterations} iterations (tolerance {self.tolerance:g}): the estimates are "
+                "the last iterate, not a solution; raise max_iterations or simplify the model"
+            )
+        turned = [c for c, f in zip(self.model.constructs, self.solution.flipped, strict=True) if f]
+        if turned:
+            out.append(f"turned round, because most of their loadings were negative: {', '.join(turned)}")
+        own = self.loadings["estimate"]
+        weak = [f"{i} ({v:.2f})" for (c, i), v in own.items() if self.model.modes[c] == "A" and v < loading]
+        if weak:
+            out.append(f"loading below {loading:.2f}: {', '.join(weak)}")
+        negative = [f"{i} ({v:.2f})" for (_, i), v in self.weights["estimate"].items() if v < 0]
+        if negative:
+            out.append(f"negative outer weight, so no 0-100 index for the construct: {', '.join(negative)}")
+        return tuple(out)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Weights, loadings, paths, total effects and R2 in one tidy table, index (quantity, source, target)."""
+        import pandas as pd
+
+        tables = {
+            "weight": self.weights,
+            "loading": self.loadings,
+            "path": self.paths,
+            "total effect": self.total_effects,
+            "r2": self.r2.set_axis(pd.MultiIndex.from_product([[""], self.r2.index])),
+        }
+        return pd.concat({k: t.rename_axis(["source", "target"]) for k, t in tables.items()}, names=["quantity"])
+
+    def plot(self, ax: Axes | None = None, labels: dict[str, str] | None = None) -> Axes:
+        """Path diagram with coefficients and R2; see :func:`csi_lab.plots.path_diagram`."""
+        from csi_lab import plots
+
+        return plots.path_diagram(self, ax=ax, labels=labels)
+
+    def __str__(self) -> str:
+        metric = "standardised items" if self.scaled else "items in their own units"
+        head = f"PLS path model ({self.model}), {self.scheme} scheme, {metric}; {self.moments}"
+        if self.moments.shape:
+            failed = int(np.size(self.converged) - np.sum(self.converged))
+            return f"{head}; {failed} of {np.size(self.converged)} draws without a solution"
+        r2 = ", ".join(f"{c} {v:.3f}" for c, v in self.r2["estimate"].items())
+        rest = f"converged after {self.iterations} iterations; " if self.converged else ""
+        lines = [head, f"{rest}R2: {r2}"]
+        remarks = list(self.remarks())
+        return "\n".join([*remarks[:1], *lines, *remarks[1:]] if not self.converged else [*lines, *remarks])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        lines = "<br>".join(html.escape(line) for line in str(self).splitlines())
+        tables = "" if self.moments.shape else self.paths.round(3).to_html()
+        return f"<p>{lines}</p>{tables}"
+
+    def _items(self, values: np.ndarray) -> pd.DataFrame:
+        index = [(c, item) for c, items in self.model.constructs.items() for item in items]
+        return estimate_table(values, index, ["construct", "item"])
+
+    def _edges(self, values: np.ndarray) -> pd.DataFrame:
+        return self._pairs(values, self.model.edges)
+
+    def _downstream(self, values: np.ndarray) -> pd.DataFrame:
+        reach = Layout.of(self.model).paths.astype(float)
+        reach = np.linalg.inv(np.eye(len(reach)) - reach) - np.eye(len(reach)) > 0.5
+        names = list(self.model.constructs)
+        return self._pairs(values, [(names[i], names[j]) for i, j in np.argwhere(reach)])
+
+    def _pairs(self, values: np.ndarray, pairs: Any) -> pd.DataFrame:
+        at = {c: j for j, c in enumerate(self.model.constructs)}
+        rows, columns = [at[s] for s, _ in pairs], [at[t] for _, t in pairs]
+        return estimate_table(values[..., rows, columns], list(pairs), ["source", "target"])
+
+    def _endogenous(self, values: np.ndarray) -> pd.DataFrame:
+        keep = Layout.of(self.model).endogenous
+        return estimate_table(values[..., keep], [list(self.model.constructs)[j] for j in keep], ["construct"])
+
+    def _item_index(self) -> pd.MultiIndex:
+        return self.weights.index
+
+    def _square(self, values: np.ndarray, rows: pd.Index, columns: str) -> pd.DataFrame:
+        import pandas as pd
+
+        if values.ndim > 2:
+            raise EstimationError("this table shows one fit; for several draws take the arrays in .solution")
+        return pd.DataFrame(values, index=rows, columns=pd.Index(list(self.model.constructs), name=columns))

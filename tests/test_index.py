@@ -1,0 +1,179 @@
+"""The 0-100 index: published values, R, the range, refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import read_reference, table
+
+from csi_lab import EstimationError, PathModel, SpecError, index
+from csi_lab.design import Design
+from csi_lab.moments import Moments
+from csi_lab.sem import pls
+
+
+@pytest.fixture(scope="module")
+def fits(mobi, ecsi):
+    return {scaled: pls(mobi, ecsi, scaled=scaled, tolerance=1e-13, max_iterations=2000) for scaled in (True, False)}
+
+
+@pytest.mark.parametrize(
+    ("variant", "column", "bar", "satisfaction"),
+    [
+        ("acsi", "acsi", 1e-9, 72.454),
+        ("standardised", "standardised_weights", 1e-9, 71.782),
+        ("unscaled", "plspm_unscaled", 1e-7, 71.169),
+        ("equal", "equal_weights", 1e-9, 71.970),
+    ],
+)
+def test_the_four_published_weightings_agree_with_r(fits, variant, column, bar, satisfaction):
+    """tests/reference/pls/mobi_index.json: seminr, plspm; cSEM's doIPMA is a second source of `acsi`."""
+    theirs = table(read_reference("pls/mobi_index.json")["index"])
+    ours = index.from_fit(fits[variant != "unscaled"], (1, 10), variant=variant)
+    assert (ours.table["estimate"] - theirs[column]).abs().max() < bar
+    assert ours.value == pytest.approx(satisfaction, abs=5e-4)
+    if variant == "acsi":
+        assert (ours.table["estimate"] - theirs["csem_doIPMA"]).abs().max() < bar
+
+
+def test_comparison_shows_the_four_side_by_side(mobi, ecsi, fits):
+    shown = index.compare(mobi, (1, 10), ecsi, tolerance=1e-13, max_iterations=2000)
+    assert list(shown.columns) == list(index.VARIANTS)
+    for variant in shown.columns:
+        alone = index.from_fit(fits[variant != "unscaled"], (1, 10), variant=variant)
+        assert (shown[variant] - alone.table["estimate"]).abs().max() < 1e-9
+
+
+def test_acsi_formula_on_published_answers():
+    """published_tables.json, acsi_formula: all 1 -> 0, all 10 -> 100, (8, 7, 6; .4, .3, .3) -> 67.7778."""
+    published = next(t for t in read_reference("published_tables.json")["tables"] if t["id"] == "acsi_formula")["data"]
+    for case in published["tests"]:
+        answers = pd.DataFrame([case["x"]], columns=["x1", "x2", "x3"])
+        weights = dict(zip(answers.columns, case["w"], strict=True))
+        assert index.respondent_index(answers, weights, (1, 10)).iloc[0] == pytest.approx(case["score"], abs=1e-6)
+
+
+def test_the_index_is_the_mean_of_the_respondents_and_its_se_their_spread(mobi, fits):
+    """se = sd / sqrt(n) of the respondents' index when the weights are held fixed."""
+    result = index.from_fit(fits[True], (1, 10))
+    each = index.respondent_index(mobi, result.weights.loc["Satisfaction", "estimate"], (1, 10))
+    assert each.mean() == pytest.approx(result.value, abs=1e-10)
+    assert each.std() / np.sqrt(len(each)) == pytest.approx(result.se, rel=1e-10)
+    assert result.high - result.value == pytest.approx(1.959964 * result.se, rel=1e-6)
+
+
+def test_equal_weights_meet_the_published_mean_and_margin(mobi, ecsi):
+    """published_tables.json, mobi_descriptives: 71.97 with margin 1.825."""
+    result = index.from_items(mobi, {"Satisfaction": ["CUSA1", "CUSA2", "CUSA3"]}, (1, 10))
+    assert result.value == pytest.approx(71.97037037, abs=1e-7)
+    assert result.high - result.value == pytest.approx(1.825, abs=1e-3)
+
+
+def test_respondents_with_missing_answers_keep_their_place():
+    frame = pd.DataFrame({"x": [1, np.nan, 10]}, index=[5, 6, 7])
+    each = index.respondent_index(frame, {"x": 1.0}, (1, 10))
+    assert each.index.tolist() == [5, 6, 7]
+    assert each.isna().tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 10), (0, 100), (1, 5)])
+def test_the_index_does_not_depend_on_how_the_scale_is_numbered(mobi, ecsi, low, high):
+    moved = low + (mobi - 1) / 9 * (high - low)
+    a = index.from_fit(pls(mobi, ecsi, tolerance=1e-13), (1, 10)).table
+    b = index.from_fit(pls(moved, ecsi, tolerance=1e-13), (low, high)).table
+    assert (a - b).abs().max().max() < 1e-9
+
+
+def test_bounds_may_differ_by_item(mobi, ecsi, fits):
+    mixed = mobi.assign(CUSA1=(mobi["CUSA1"] - 1) / 9 * 100)
+    bounds = {**dict.fromkeys(ecsi.items, (1, 10)), "CUSA1": (0, 100)}
+    ours = index.from_fit(pls(mixed, ecsi, tolerance=1e-13), bounds)
+    assert ours.value == pytest.approx(index.from_fit(fits[True], (1, 10)).value, abs=1e-9)
+
+
+@pytest.fixture(scope="module")
+def negative(mobi):
+    """Mode B with a redundant item gives negative weights: here three, known from R (mobi_B_path.json)."""
+    model = PathModel(
+        {"Quality": [f"PERQ{i}" for i in range(1, 8)], "Satisfaction": ["CUSA1", "CUSA2", "CUSA3"]},
+        {"Satisfaction": "Quality"},
+    )
+    return pls(mobi.assign(PERQ1=11 - mobi["PERQ1"]), model)
+
+
+def test_a_negative_weight_is_refused_by_name_and_other_constructs_stay(negative):
+    assert index.negative_weights(negative)["item"].tolist() == ["PERQ1"]
+    with pytest.raises(EstimationError, match=r"Quality: negative weight of PERQ1 \(-0\.\d+\)"):
+        index.from_fit(negative, (1, 10))
+    only = index.from_fit(negative, (1, 10), constructs=["Satisfaction"])
+    assert 0 < only.value < 100
+
+
+def test_comparison_leaves_a_refused_index_empty(mobi, negative):
+    frame = mobi.assign(PERQ1=11 - mobi["PERQ1"])
+    shown = index.compare(frame, (1, 10), negative.model)
+    assert shown.loc["Quality"].isna().to_dict() == {
+        "acsi": True,
+        "standardised": True,
+        "unscaled": True,
+        "equal": False,
+    }
+
+
+def test_a_draw_with_a_negative_weight_has_no_index(mobi, negative):
+    items = list(negative.model.items)
+    parts = [Moments.from_frame(f[items]) for f in (mobi, mobi.assign(PERQ1=11 - mobi["PERQ1"]))]
+    draws = index.from_fit(pls(Moments.stack(parts), negative.model), (1, 10))
+    assert draws.table.loc["Quality"].isna().tolist() == [False, True]
+    assert draws.table.loc["Satisfaction"].notna().all()
+
+
+def test_means_outside_the_declared_scale_are_refused(fits):
+    with pytest.raises(EstimationError, match=r"CUSA1 \(bounds 1 to 7\)"):
+        index.from_fit(fits[True], (1, 7))
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"variant": "unscaled"}, EstimationError, "scaled=False"),
+        ({"variant": "best"}, SpecError, "use one of"),
+        ({"target": "Happiness"}, SpecError, "Happiness"),
+        ({"constructs": ["Trust"]}, SpecError, "Trust"),
+        ({"level": 95}, SpecError, "between 0 and 1"),
+    ],
+)
+def test_impossible_requests_are_refused(fits, settings, error, message):
+    with pytest.raises(error, match=message):
+        index.from_fit(fits[True], (1, 10), **settings)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "message"), [((10, 1), "low < high"), ({"CUSA1": (1, 10)}, "no bounds"), (10, "pairs"), ("ab", "pairs")]
+)
+def test_bounds_that_make_no_scale_are_refused(fits, bounds, message):
+    with pytest.raises(SpecError, match=message):
+        index.from_fit(fits[True], bounds)
+
+
+def test_no_interval_is_given_that_would_ignore_the_design(mobi, ecsi):
+    class Clustered:
+        design = Design(psu="town")
+        model = ecsi
+
+        def moments(self, items, missing):
+            return Moments.from_frame(mobi[list(items)], missing=missing)
+
+    weighted = index.from_fit(pls(mobi, ecsi, weights=np.linspace(1, 2, 250)), (1, 10))
+    clustered = index.from_fit(pls(Clustered()), (1, 10))
+    for result in (weighted, clustered):
+        assert list(result.table.columns) == ["estimate"]
+        assert "weights, strata or clusters" in str(result)
+        with pytest.raises(EstimationError, match="weights, strata or clusters"):
+            _ = result.se
+
+
+def test_html_is_escaped():
+    frame = pd.DataFrame({"x": [1, 5, 10], "y": [2, 5, 9]})
+    assert "<script>" not in index.from_items(frame, {"<script>": ["x", "y"]}, (1, 10))._repr_html_()

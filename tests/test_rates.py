@@ -1,0 +1,71 @@
+"""Satisfaction rates: published values, closed forms, refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from csi_lab import DataError, SpecError
+from csi_lab.rates import satisfaction_rate
+
+
+@pytest.mark.parametrize(
+    ("cut", "count", "share", "wilson"),
+    [(9, 67, 0.268, (0.2169, 0.3261)), (8, 176, 0.704, (0.6447, 0.7572)), (6, 241, 0.964, None)],
+)
+def test_the_same_survey_has_27_70_or_96_percent_satisfied(mobi, cut, count, share, wilson):
+    """Overall satisfaction CUSA1 of the mobile survey; Wilson ends to four decimals."""
+    rate = satisfaction_rate(mobi["CUSA1"], cut)
+    assert (rate.count, rate.n) == (count, 250)
+    assert rate.value == pytest.approx(share, abs=1e-12)
+    if wilson:
+        assert (rate.low, rate.high) == pytest.approx(wilson, abs=5e-5)
+
+
+def test_exact_interval_meets_published_digits(mobi):
+    """Clopper-Pearson .2141 to .3275."""
+    rate = satisfaction_rate(mobi["CUSA1"], 9, method="exact")
+    assert (rate.low, rate.high) == pytest.approx((0.2141, 0.3275), abs=5e-5)
+
+
+@pytest.mark.parametrize("n", [1, 7, 50])
+def test_exact_ends_for_none_and_all_satisfied(n):
+    """Closed form: with no success the upper end is 1 - (a/2)^(1/n)."""
+    none, everyone = (satisfaction_rate(np.full(n, x), 5, method="exact") for x in (1, 9))
+    assert (none.low, everyone.high) == (0, 1)
+    assert none.high == pytest.approx(1 - 0.025 ** (1 / n), rel=1e-10)
+    assert everyone.low == pytest.approx(0.025 ** (1 / n), rel=1e-10)
+
+
+def test_wilson_stays_between_0_and_1():
+    for x in (1, 9):
+        rate = satisfaction_rate(np.full(20, x), 5)
+        assert 0 <= rate.low <= rate.value <= rate.high <= 1
+
+
+def test_weights_change_share_and_effective_size_but_not_their_unit():
+    x, w = np.array([9, 9, 3, 3]), np.array([3.0, 3.0, 1.0, 1.0])
+    a, b = satisfaction_rate(x, 9, weights=w), satisfaction_rate(x, 9, weights=10 * w)
+    assert a.value == pytest.approx(0.75)
+    assert a.n_effective == pytest.approx(64 / 20)
+    assert (a.low, a.high) == pytest.approx((b.low, b.high), rel=1e-12)
+
+
+def test_missing_answers_are_counted_out():
+    assert satisfaction_rate([9, np.nan, 3], 9).n == 2
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda: satisfaction_rate(["good"], 9), DataError),
+        (lambda: satisfaction_rate([np.nan], 9), DataError),
+        (lambda: satisfaction_rate([9, 8], 9, weights=[1, -1]), DataError),
+        (lambda: satisfaction_rate([9, 8], 9, weights=[1]), DataError),
+        (lambda: satisfaction_rate([9], 9, method="wald"), SpecError),
+        (lambda: satisfaction_rate([9], 9, level=0), SpecError),
+    ],
+)
+def test_bad_input_is_refused(call, error):
+    with pytest.raises(error):
+        call()
