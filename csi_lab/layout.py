@@ -8,7 +8,9 @@ import numpy as np
 
 from csi_lab.model import PathModel
 
-COLUMN, ROW = 2.5, 1.15
+COLUMN, ROW = 2.5, 1.2
+# Extra width of a gap for every arrow beyond three between neighbouring columns, so that their labels find room.
+PER_ARROW = 0.35
 _LANES = 7
 
 
@@ -35,7 +37,52 @@ def place(model: PathModel) -> dict[str, tuple[float, float]]:
     starts = [_start(columns, lanes, step) for step in range(lanes)]
     rows = min((_improved(start, columns, edges, lanes) for start in starts), key=lambda r: _cost(r, columns, edges))
     rows = rows - rows.min()
-    return {c: (float(COLUMN * x), float(-ROW * y)) for c, x, y in zip(names, columns, rows, strict=True)}
+    short = columns[edges[:, 0]][columns[edges[:, 1]] - columns[edges[:, 0]] == 1]
+    arrows = np.bincount(short, minlength=columns.max() + 1)[: columns.max()]
+    left = np.concatenate([[0.0], np.cumsum(COLUMN + PER_ARROW * np.maximum(arrows - 3, 0))])
+    return {c: (float(left[x]), float(-ROW * y)) for c, x, y in zip(names, columns, rows, strict=True)}
+
+
+def label_spots(segments: np.ndarray, width: float, height: float) -> np.ndarray:
+    """Where to write one label on each arrow so that labels cover neither each other nor other arrows.
+
+    Parameters
+    ----------
+    segments
+        ``(m, 2, 2)`` tail and head of each arrow.
+    width, height
+        Size of a label.
+
+    Returns
+    -------
+    ndarray
+        ``(m, 2)`` centres, near the middle of their arrows where there is room.
+
+    Examples
+    --------
+    >>> label_spots(np.array([[[0.0, 0.0], [4.0, 0.0]]]), 0.5, 0.3).tolist()
+    [[2.0, 0.0]]
+    """
+    shares = np.array([0.5, 0.44, 0.56, 0.38, 0.62, 0.32, 0.68, 0.26, 0.74, 0.2, 0.8])
+    spots = np.full((len(segments), 2), np.nan)
+    # Short arrows first: they have the least room to give way.
+    for i in np.argsort(np.hypot(*(segments[:, 1] - segments[:, 0]).T), kind="stable"):
+        tail, head = segments[i]
+        candidates = tail + shares[:, None] * (head - tail)
+        apart = np.abs(candidates[:, None] - spots) / (width, height)
+        covered = (apart.max(axis=2) < 1).sum(axis=1)
+        others = np.delete(segments, i, axis=0)
+        crossed = (_distance(candidates / (1, height / width), others / (1, height / width)) < width / 2).sum(axis=1)
+        spots[i] = candidates[np.argmin(10 * covered + 2 * crossed + np.abs(shares - 0.5))]
+    return spots
+
+
+def _distance(points: np.ndarray, segments: np.ndarray) -> np.ndarray:
+    """Distances ``(k, m)`` of points ``(k, 2)`` from segments ``(m, 2, 2)``."""
+    tail, along = segments[:, 0], segments[:, 1] - segments[:, 0]
+    share = ((points[:, None] - tail) * along).sum(axis=2) / np.maximum((along**2).sum(axis=1), 1e-12)
+    nearest = tail + np.clip(share, 0, 1)[..., None] * along
+    return np.hypot(*np.moveaxis(points[:, None] - nearest, 2, 0))
 
 
 def _start(columns: np.ndarray, lanes: int, step: int) -> np.ndarray:
@@ -74,6 +121,12 @@ def _cost(rows: np.ndarray, columns: np.ndarray, edges: np.ndarray) -> float:
         share = (points[between, 0] - start[0]) / (end[0] - start[0])
         gap = np.abs(start[1] + share * (end[1] - start[1]) - points[between, 1])
         cost += float(10 * (gap < 0.55).sum() + 2 * ((gap >= 0.55) & (gap < 0.8)).sum())
+        # A steep arrow also cuts the corners of boxes above or below its own ends.
+        climb = 0.3 * (end[1] - start[1]) / (end[0] - start[0])
+        for own, reach in ((start, start[1] + climb), (end, end[1] - climb)):
+            beside = others[columns[others] == own[0]]
+            low, high = sorted((own[1], reach))
+            cost += 6.0 * float(((rows[beside] + 0.35 > low) & (rows[beside] - 0.35 < high)).sum())
     for (a, b), (c, d) in itertools.combinations(edges.tolist(), 2):
         if len({a, b, c, d}) == 4 and _cross(points[a], points[b], points[c], points[d]):
             cost += 1.5

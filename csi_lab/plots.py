@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from csi_lab.errors import CsiLabWarning, DataError
-from csi_lab.layout import place
+from csi_lab.layout import label_spots, place
 from csi_lab.model import PathModel
 
 if TYPE_CHECKING:
@@ -81,43 +81,33 @@ def path_diagram(
     coefficients, r2 = _numbers(fit)
     shown, family = _shown(list(model.constructs), labels)
     centres = place(model)
-    width, height = 1.5, 0.72
+    wrapped = {name: _wrapped(text) for name, text in shown.items()}
+    width, height = 1.5, 0.95 if any(text.count("\n") > 1 for text in wrapped.values()) else 0.72
     x, y = np.array(list(centres.values())).T
     if ax is None:
         _, ax = plt.subplots(figsize=(0.74 * np.ptp(x) + 1.7, 0.85 * np.ptp(y) + 1.2), layout="constrained")
     strongest = max((abs(b) for b in coefficients.values()), default=1.0)
-    placed: list[np.ndarray] = []
-    for source, target in model.edges:
-        start, end = np.array(centres[source]), np.array(centres[target])
-        value = coefficients.get((source, target))
-        line = 1.4 if value is None else 0.6 + 4.4 * abs(value) / max(strongest, 1e-12)
+    segments = np.array([_between(centres[s], centres[t], width, height) for s, t in model.edges]).reshape(-1, 2, 2)
+    spots = label_spots(segments, 0.52, 0.26)
+    for edge, (tail, head), spot in zip(model.edges, segments.tolist(), spots.tolist(), strict=True):
+        value = coefficients.get(edge)
+        line = 1.4 if value is None else 0.6 + 4.0 * abs(value) / max(strongest, 1e-12)
         colour = QUIET if value is None else (NEGATIVE if value < 0 else ACCENT)
-        tail, head = _box_edge(start, end, width, height), _box_edge(end, start, width, height)
-        arrow = FancyArrowPatch(
-            tail,
-            head,
-            arrowstyle=f"-|>,head_length={3 + line},head_width={1.5 + line / 2}",
-            mutation_scale=1.6,
-            linewidth=line,
-            color=colour,
-            shrinkA=0,
-            shrinkB=0,
-            zorder=1,
-        )
+        style = f"-|>,head_length={3 + line},head_width={1.5 + line / 2}"
+        arrow = FancyArrowPatch(tuple(tail), tuple(head), arrowstyle=style, mutation_scale=1.5, lw=line, color=colour)
+        arrow.shrinkA = arrow.shrinkB = 0
         ax.add_patch(arrow)
         if value is not None:
-            at = _free_spot(tail, head, placed)
-            placed.append(at)
-            text = f"{value:.{decimals}f}"
             box = {"boxstyle": "round,pad=0.12", "facecolor": "white", "edgecolor": "none", "alpha": 0.9}
-            ax.text(*at, text, ha="center", va="center", fontsize=8.5, color=INK, bbox=box, zorder=3)
+            text = f"{value:.{decimals}f}"
+            ax.text(spot[0], spot[1], text, ha="center", va="center", fontsize=8.5, color=INK, bbox=box, zorder=3)
     for name, centre in centres.items():
         corner = (centre[0] - width / 2, centre[1] - height / 2)
         style = "round,pad=0,rounding_size=0.14"
         ax.add_patch(FancyBboxPatch(corner, width, height, boxstyle=style, fc="#f4f7fa", ec=INK, lw=1.1, zorder=2))
-        wrapped = "\n".join(textwrap.wrap(shown[name], 16 if shown[name].isascii() else 8)[:2])
         note = f"\nR² {r2[name]:.{decimals}f}" if name in r2 else ""
-        ax.text(*centre, wrapped + note, ha="center", va="center", fontsize=9, color=INK, family=family, zorder=4)
+        label = ax.text(*centre, wrapped[name] + note, ha="center", va="center", fontsize=9, color=INK, zorder=4)
+        label.set(family=family, parse_math=False)
     ax.set(xlim=(x.min() - width * 0.6, x.max() + width * 0.6), ylim=(y.min() - height * 0.8, y.max() + height * 0.8))
     ax.set_aspect("equal")
     ax.axis("off")
@@ -193,8 +183,10 @@ def bars(
                 fontsize=9,
                 color=INK,
             )
-    ax.set_yticks(position, [shown[name] for name in names], family=family)
-    ax.set_xlabel(xlabel)
+    ax.set_yticks(position, [shown[name] for name in names])
+    for tick in ax.get_yticklabels():
+        tick.set(family=family, parse_math=False)
+    ax.set_xlabel(xlabel, parse_math=False)
     if limits:
         ax.set_xlim(*limits)
     else:
@@ -220,6 +212,7 @@ def answer_bars(
     bounds: tuple[float, float],
     *,
     cuts: tuple[float, ...] = (),
+    weights: Any = None,
     ax: Axes | None = None,
     xlabel: str = "answer",
 ) -> Axes:
@@ -233,6 +226,8 @@ def answer_bars(
         Lowest and highest possible answer; whole-numbered answers in between each get a bar.
     cuts
         Lowest answers of the boxes; each line is labelled with the share at or above it.
+    weights
+        Sampling weights ``(n,)``; equal when ``None``.
     ax, xlabel
         Where to draw, and what the item asks.
 
@@ -250,22 +245,25 @@ def answer_bars(
     import matplotlib.pyplot as plt
 
     x = np.asarray(answers, dtype=float)
-    x = x[~np.isnan(x)]
+    given = ~np.isnan(x)
+    w = (np.ones(len(x)) if weights is None else np.asarray(weights, dtype=float))[given]
+    x, w = x[given], w / w.sum()
     low, high = bounds
     if not len(x) or (x != np.rint(x)).any() or (x < low).any() or (x > high).any():
         raise DataError(f"need whole-numbered answers from {low:g} to {high:g}")
     if ax is None:
         _, ax = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
     values = np.arange(low, high + 1)
-    share = np.array([(x == v).mean() for v in values]) * 100
+    share = np.array([w[x == v].sum() for v in values]) * 100
     ax.bar(values, share, color=ACCENT, width=0.8)
     top = share.max()
     for step, cut in enumerate(sorted(cuts, reverse=True)):
         height = top * (1.08 + 0.13 * step)
         ax.vlines(cut - 0.5, 0, height, color=INK, lw=1, ls="--")
-        label = f"{cut:g} or more: {100 * (x >= cut).mean():.0f} %"
+        label = f"{cut:g} or more: {100 * w[x >= cut].sum():.0f} %"
         ax.annotate(label, (cut - 0.5, height), xytext=(4, 0), textcoords="offset points", ha="left", va="center")
-    ax.set(xlabel=xlabel, ylabel="share of respondents, %", ylim=(0, top * (1.12 + 0.13 * len(cuts))))
+    ax.set_xlabel(xlabel, parse_math=False)
+    ax.set(ylabel="share of respondents, %", ylim=(0, top * (1.12 + 0.13 * len(cuts))))
     ax.set_xlim(low - 0.7, high + 1.6)
     if len(values) <= 12:
         ax.set_xticks(values)
@@ -282,21 +280,18 @@ def _numbers(fit: PLSFit | PathModel) -> tuple[dict[tuple[str, str], float], dic
     return fit.paths["estimate"].to_dict(), fit.r2["estimate"].to_dict()
 
 
-def _box_edge(inside: np.ndarray, towards: np.ndarray, width: float, height: float) -> np.ndarray:
-    """Where the line from a box's centre leaves the box."""
-    step = towards - inside
+def _wrapped(text: str) -> str:
+    """A label in at most three lines that fit a box."""
+    lines = textwrap.wrap(text, 14 if text.isascii() else 8) or [text]
+    return "\n".join(lines if len(lines) <= 3 else [*lines[:2], lines[2].rstrip(" ,;:") + " …"])
+
+
+def _between(source: tuple[float, float], target: tuple[float, float], width: float, height: float) -> np.ndarray:
+    """The part ``(2, 2)`` of the line between two boxes' centres that lies outside both."""
+    start, end = np.array(source), np.array(target)
     with np.errstate(divide="ignore"):
-        share = min(width / 2 / abs(step[0]) if step[0] else np.inf, height / 2 / abs(step[1]) if step[1] else np.inf)
-    return inside + min(share, 0.45) * step
-
-
-def _free_spot(tail: np.ndarray, head: np.ndarray, placed: list[np.ndarray]) -> np.ndarray:
-    """A point on the arrow as far as possible from the labels already written, preferring the middle."""
-    spots = [tail + t * (head - tail) for t in (0.5, 0.42, 0.58, 0.34, 0.66, 0.27, 0.73)]
-    if not placed:
-        return spots[0]
-    room = [min(np.hypot(*((spot - other) / (1, 0.6))) for other in placed) for spot in spots]
-    return next((s for s, r in zip(spots, room, strict=True) if r > 0.55), spots[int(np.argmax(room))])
+        inside = min(0.45, float(np.min(np.array([width, height]) / 2 / np.abs(end - start))))
+    return np.array([start + inside * (end - start), end - inside * (end - start)])
 
 
 def _shown(names: list[str], labels: Mapping[str, str] | None) -> tuple[dict[str, str], list[str]]:

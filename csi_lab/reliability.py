@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -157,6 +157,47 @@ def cronbach_alpha(
         dropped=moments.dropped,
         items=_item_table(moments.cov, moments.names),
     )
+
+
+def alpha_table(data: Any, constructs: Mapping[str, Sequence[str]], *, level: float = 0.95) -> pd.DataFrame:
+    """Alpha of several scales, one row each; single-item constructs are left empty, because they have no alpha.
+
+    Parameters
+    ----------
+    data
+        A survey, a DataFrame or Moments. Rows with a missing item are left out scale by scale.
+    constructs
+        Name to items, e.g. ``survey.constructs``.
+    level
+        Confidence level.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``estimate, low, high, standardised, items, n``.
+
+    Raises
+    ------
+    DataError
+        As in :func:`cronbach_alpha`.
+
+    Examples
+    --------
+    >>> import csi_lab as csi
+    >>> survey = csi.load_survey("mobile")
+    >>> alpha_table(survey, survey.constructs)["estimate"].round(2).to_dict()["Quality"]
+    0.87
+    """
+    import pandas as pd
+
+    rows = [
+        cronbach_alpha(data, items, scale=name, level=level).to_frame()
+        if len(items) > 1
+        else pd.DataFrame({"items": [1], "n": [as_moments(data, items).n]}, index=pd.Index([name], name="scale"))
+        for name, items in constructs.items()
+    ]
+    columns = ["estimate", "low", "high", "standardised", "items", "n"]
+    return pd.concat([row.reindex(columns=columns).astype(float) for row in rows]).astype({"items": int, "n": int})
 
 
 def _alpha(cov: np.ndarray) -> np.ndarray:

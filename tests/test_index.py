@@ -177,3 +177,25 @@ def test_no_interval_is_given_that_would_ignore_the_design(mobi, ecsi):
 def test_html_is_escaped():
     frame = pd.DataFrame({"x": [1, 5, 10], "y": [2, 5, 9]})
     assert "<script>" not in index.from_items(frame, {"<script>": ["x", "y"]}, (1, 10))._repr_html_()
+
+
+def test_groups_average_to_the_whole(mobi, fits):
+    """With one set of item weights the index of the survey is the n-weighted mean of its groups."""
+    whole = index.from_fit(fits[True], (1, 10))
+    groups = np.arange(250) % 3
+    table = index.by_group(mobi, groups, whole.weights.loc["Satisfaction", "estimate"], (1, 10))
+    assert np.average(table["estimate"], weights=table["n"]) == pytest.approx(whole.value, abs=1e-10)
+    alone = index.from_items(mobi[groups == 1], {"S": ["CUSA1"]}, (1, 10), target="S")
+    one = index.by_group(mobi, groups, {"CUSA1": 2.0}, (1, 10)).loc["1"]
+    assert (one["estimate"], one["se"]) == pytest.approx((alone.value, alone.se), rel=1e-12)
+
+
+def test_nobody_disappears_from_the_groups():
+    frame = pd.DataFrame({"x": [1, 10, np.nan, 5]}, index=[7, 7, 8, 9])
+    table = index.by_group(frame, ["a", "a", "b", None], {"x": 1.0}, (1, 10))
+    assert table[["n", "left_out"]].to_numpy().sum() == 4
+    assert table.loc["(no group)", "n"] == 1
+    assert table.loc["b", ["n", "left_out"]].tolist() == [0, 1]
+    weighted = index.by_group(frame, ["a", "a", "b", None], {"x": 1.0}, (1, 10), case_weights=[3, 1, 1, 1])
+    assert weighted.loc["a", "estimate"] == pytest.approx(25)
+    assert "low" not in weighted

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from conftest import REFERENCE, ecsi_mobile, read_reference, table
 
+import csi_lab as csi
 from csi_lab import CsiLabWarning, DataError, EstimationError, PathModel, SpecError
 from csi_lab.moments import Moments
 from csi_lab.sem import pls
@@ -290,3 +291,35 @@ def test_the_tidy_table_holds_every_quantity(mobi, ecsi):
     counts = tidy.groupby(level="quantity", sort=False).size().to_dict()
     assert counts == {"weight": 24, "loading": 24, "path": 12, "total effect": 21, "r2": 6}
     assert list(tidy.columns) == ["estimate"]
+
+
+def test_the_history_ends_at_the_solution_and_each_step_changes_less(mobi, ecsi):
+    fit = pls(mobi, ecsi)
+    history = fit.history()
+    assert history.index.tolist() == list(range(fit.iterations + 1))
+    assert (history.iloc[-1, 1:].to_numpy() == fit.weights["estimate"].to_numpy()).all()
+    assert history["change"].iloc[-1] < 1e-7 <= history["change"].iloc[-2]
+
+
+@pytest.mark.parametrize("version", ["simple", "extended"])
+def test_meets_the_published_reputation_models(version):
+    """Hair et al., corporate reputation, mean replacement of 11 missing cells; tolerance of the table 5e-4."""
+    published = next(t for t in read_reference("published_tables.json")["tables"] if t["id"] == f"corp_rep_{version}")[
+        "data"
+    ]
+    survey = csi.load_survey("reputation")
+    frame = survey.frame[list(survey.items)]
+    assert frame.isna().to_numpy().sum() == 11
+    short = {"QUAL": "Quality", "PERF": "Performance", "CSOR": "Responsibility", "ATTR": "Attractiveness"}
+    short |= {"COMP": "Competence", "LIKE": "Likeability", "CUSA": "Satisfaction", "CUSL": "Loyalty"}
+    model = survey.model
+    if version == "simple":
+        kept = ["Competence", "Likeability", "Satisfaction", "Loyalty"]
+        paths = {t: model.paths[t] for t in ("Satisfaction", "Loyalty")}
+        model = PathModel({c: model.constructs[c] for c in kept}, paths)
+    fit = pls(frame.fillna(frame.mean()), model)
+    for arrow, value in published["paths"].items():
+        source, target = arrow.split("->")
+        assert fit.paths.loc[(short[source], short[target]), "estimate"] == pytest.approx(value, abs=5e-4)
+    for construct, value in published["R2"].items():
+        assert fit.r2.loc[short[construct], "estimate"] == pytest.approx(value, abs=5e-4)

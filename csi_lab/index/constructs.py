@@ -1,121 +1,24 @@
-"""The 0-100 index: from item means and weights to a satisfaction index and its interval."""
+"""Indices of constructs: from an estimated model, from items alone, and the published weightings side by side."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import ndtri
 
-from csi_lab.errors import EstimationError, SpecError, listed
+from csi_lab.errors import EstimationError, SpecError
 from csi_lab.estimates import estimate_table
+from csi_lab.index.formula import Bounds, index_values, limits, require_means_inside, require_weights
+from csi_lab.index.result import VARIANTS, IndexResult, Variant
 from csi_lab.model import PathModel
 from csi_lab.moments import Moments, as_moments
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
 
-    from csi_lab.sem.pls import PLSFit
-
-Variant = Literal["acsi", "standardised", "unscaled", "equal"]
-Bounds = tuple[float, float] | Mapping[str, tuple[float, float]]
-
-VARIANTS = {
-    "acsi": "unstandardised outer weights (standardised weight / item sd) of PLS on standardised items",
-    "standardised": "standardised outer weights applied to raw items",
-    "unscaled": "outer weights of PLS on items in their own units",
-    "equal": "equal weights",
-}
-
-
-@dataclass(frozen=True, eq=False)
-class IndexResult:
-    """0-100 indices of constructs.
-
-    Attributes
-    ----------
-    table
-        One row per construct: ``estimate``, and with a simple random sample ``se, low, high``; for several draws one
-        column per draw.
-    weights
-        Normalised weights behind it (sum 1 per construct), index (construct, item).
-    variant
-        Which of the published weightings, see ``VARIANTS``.
-    target
-        The construct whose index is the headline; ``None`` when none was named.
-    level
-        Confidence level of the interval.
-    interval
-        What the interval is, or why there is none.
-    """
-
-    table: pd.DataFrame
-    weights: pd.DataFrame
-    variant: Variant
-    target: str | None
-    level: float
-    interval: str
-
-    @property
-    def value(self) -> float:
-        """Index of the target construct."""
-        return self._headline("estimate")
-
-    @property
-    def se(self) -> float:
-        """Standard error of the target's index, in points."""
-        return self._headline("se")
-
-    @property
-    def low(self) -> float:
-        """Lower end of the target's interval."""
-        return self._headline("low")
-
-    @property
-    def high(self) -> float:
-        """Upper end of the target's interval."""
-        return self._headline("high")
-
-    def to_frame(self) -> pd.DataFrame:
-        """The table of indices, raw numbers."""
-        return self.table
-
-    def plot(self, ax: Axes | None = None, labels: Mapping[str, str] | None = None) -> Axes:
-        """Bars with values; see :func:`csi_lab.plots.index_bars`."""
-        from csi_lab import plots
-
-        return plots.index_bars(self.table, highlight=self.target, ax=ax, labels=labels)
-
-    def _headline(self, column: str) -> float:
-        if self.target is None:
-            raise SpecError("no target construct was named; read .table, or give target=")
-        if column not in self.table.columns:
-            raise EstimationError(f"no {column!r} in this index: {self.interval}")
-        return float(self.table.loc[self.target, column])
-
-    def __str__(self) -> str:
-        head = f"0-100 index, weighting {self.variant!r}: {VARIANTS[self.variant]}"
-        if "estimate" not in self.table.columns:
-            return f"{head}\n{len(self.table)} constructs x {self.table.shape[1]} draws"
-        shown = [self.target] if self.target else list(self.table.index)
-        lines = [f"{c}: {self._with_interval(c)}" for c in shown]
-        return "\n".join([head, *lines, f"interval: {self.interval}"])
-
-    __repr__ = __str__
-
-    def _with_interval(self, construct: str) -> str:
-        row = self.table.loc[construct]
-        if "low" not in row.index:
-            return f"{row['estimate']:.2f}"
-        return f"{row['estimate']:.2f}, {self.level:.0%} CI [{row['low']:.2f}, {row['high']:.2f}]"
-
-    def _repr_html_(self) -> str:
-        lines = "<br>".join(html.escape(line) for line in str(self).splitlines())
-        return f"<p>{lines}</p>{self.table.round(2).to_html()}"
+    from csi_lab.sem.fit import PLSFit
 
 
 def from_fit(
@@ -288,46 +191,6 @@ def negative_weights(fit: PLSFit) -> pd.DataFrame:
     return table[(table.drop(columns="item") < 0).any(axis=1)]
 
 
-def respondent_index(frame: pd.DataFrame, weights: Mapping[str, float] | pd.Series, bounds: Bounds) -> pd.Series:
-    """The 0-100 index of every respondent, in the rows' order; NaN where an item is missing.
-
-    Their (weighted) mean is the index of the survey.
-
-    Parameters
-    ----------
-    frame
-        One row per respondent.
-    weights
-        Item to weight v >= 0, in any scale: ``index.weights.loc["Satisfaction", "estimate"]``.
-    bounds
-        As in :func:`from_fit`.
-
-    Raises
-    ------
-    EstimationError
-        If a weight is negative or all are zero.
-    SpecError
-        If bounds are absent or not low < high.
-
-    Examples
-    --------
-    The ACSI formula on three answers (8, 7, 6) with weights .4, .3, .3:
-
-    >>> import pandas as pd
-    >>> answers = pd.DataFrame({"x1": [8], "x2": [7], "x3": [6]})
-    >>> respondent_index(answers, {"x1": 0.4, "x2": 0.3, "x3": 0.3}, (1, 10)).round(4).tolist()
-    [67.7778]
-    """
-    import pandas as pd
-
-    items = list(weights.keys())
-    v = np.array([float(weights[i]) for i in items])
-    _require_weights({"the index": dict(zip(items, v, strict=True))})
-    low, high = _limits(bounds, items)
-    x = frame[items].to_numpy(dtype=float, na_value=np.nan)
-    return pd.Series(100 * ((x - low) @ v) / ((high - low) @ v), index=frame.index, name="index")
-
-
 def _result(
     model: PathModel,
     moments: Moments,
@@ -352,12 +215,12 @@ def _result(
     at = [model.items.index(item) for item in items]
     member = np.array([[item in model.constructs[c] for c in wanted] for item in items], dtype=float)
     part, v = moments[items], weights[..., at]
-    low, high = _limits(bounds, items)
-    _require_means_inside(part, low, high)
-    values = _index_values(part.mean, v, low, high, member)
+    low, high = limits(bounds, items)
+    require_means_inside(part, low, high)
+    values = index_values(part.mean, v, low, high, member)
     if v.ndim == 1:
         blocks = {c: {i: w for i, w in zip(items, v, strict=True) if i in model.constructs[c]} for c in wanted}
-        _require_weights(blocks)
+        require_weights(blocks)
     else:
         # A draw with a negative weight has no index: NaN, so that it can be counted and left out.
         values = np.where(np.any((v < 0)[..., None] * member > 0, axis=-2), np.nan, values)
@@ -376,52 +239,3 @@ def _result(
     pairs = [(c, item) for c in wanted for item in model.constructs[c]]
     normalised = estimate_table(v / ((v @ member) @ member.T), pairs, ["construct", "item"])
     return IndexResult(table, normalised, variant, target, level, interval)
-
-
-def _index_values(
-    mean: np.ndarray, weights: np.ndarray, low: np.ndarray, high: np.ndarray, member: np.ndarray
-) -> np.ndarray:
-    """Indices ``(..., J)`` from means and weights ``(..., p)``, bounds ``(p,)`` and membership ``(p, J)``."""
-    return 100 * ((weights * (mean - low)) @ member) / ((weights * (high - low)) @ member)
-
-
-def _limits(bounds: Bounds, items: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest answer per item ``(p,)`` each."""
-    if isinstance(bounds, Mapping):
-        absent = [i for i in items if i not in bounds]
-        if absent:
-            raise SpecError(f"no bounds for items: {absent}; give the lowest and highest possible answer of each")
-        pairs = [bounds[i] for i in items]
-    else:
-        pairs = [bounds] * len(items)
-    try:
-        low, high = np.array([(float(a), float(b)) for a, b in pairs]).T
-    except (TypeError, ValueError):
-        raise SpecError(f"bounds must be pairs (lowest, highest), got {bounds!r}") from None
-    wrong = [i for i, a, b in zip(items, low, high, strict=True) if not a < b]
-    if wrong:
-        raise SpecError(f"bounds need low < high; not so for {wrong}")
-    return low, high
-
-
-def _require_weights(blocks: Mapping[str, Mapping[str, float]]) -> None:
-    """Refuse negative and all-zero weights: the result would leave 0-100 without anybody noticing."""
-    problems = []
-    for construct, block in blocks.items():
-        negative = [f"{item} ({v:.3f})" for item, v in block.items() if v < 0]
-        if negative:
-            problems.append(f"{construct}: negative weight of {', '.join(negative)}")
-        elif not sum(block.values()) > 0:
-            problems.append(f"{construct}: the weights sum to {sum(block.values()):g}")
-    if problems:
-        remedy = "check the item's direction (reversed?) or leave it out, or ask only for other constructs=[...]"
-        raise EstimationError(f"{listed(problems, 'a 0-100 index needs weights >= 0')}\n  {remedy}", problems)
-
-
-def _require_means_inside(part: Moments, low: np.ndarray, high: np.ndarray) -> None:
-    outside = np.any(((part.mean < low) | (part.mean > high)).reshape(-1, len(low)), axis=0)
-    if outside.any():
-        places = [
-            f"{i} (bounds {a:g} to {b:g})" for i, a, b, o in zip(part.names, low, high, outside, strict=True) if o
-        ]
-        raise EstimationError(f"means outside the bounds of the scale: {', '.join(places)}; correct the bounds")

@@ -1,0 +1,116 @@
+"""The index of each respondent, and of groups of respondents by one rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import ndtri
+
+from csi_lab.index.formula import Bounds, limits, require_weights
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def respondent_index(frame: pd.DataFrame, weights: Mapping[str, float] | pd.Series, bounds: Bounds) -> pd.Series:
+    """The 0-100 index of every respondent, in the rows' order; NaN where an item is missing.
+
+    Their (weighted) mean is the index of the survey.
+
+    Parameters
+    ----------
+    frame
+        One row per respondent.
+    weights
+        Item to weight v >= 0, in any scale: ``index.weights.loc["Satisfaction", "estimate"]``.
+    bounds
+        As in :func:`from_fit`.
+
+    Raises
+    ------
+    EstimationError
+        If a weight is negative or all are zero.
+    SpecError
+        If bounds are absent or not low < high.
+
+    Examples
+    --------
+    The ACSI formula on three answers (8, 7, 6) with weights .4, .3, .3:
+
+    >>> import pandas as pd
+    >>> answers = pd.DataFrame({"x1": [8], "x2": [7], "x3": [6]})
+    >>> respondent_index(answers, {"x1": 0.4, "x2": 0.3, "x3": 0.3}, (1, 10)).round(4).tolist()
+    [67.7778]
+    """
+    import pandas as pd
+
+    items = list(weights.keys())
+    v = np.array([float(weights[i]) for i in items])
+    require_weights({"the index": dict(zip(items, v, strict=True))})
+    low, high = limits(bounds, items)
+    x = frame[items].to_numpy(dtype=float, na_value=np.nan)
+    return pd.Series(100 * ((x - low) @ v) / ((high - low) @ v), index=frame.index, name="index")
+
+
+def by_group(
+    frame: pd.DataFrame,
+    groups: Sequence[Any] | pd.Series,
+    weights: Mapping[str, float] | pd.Series,
+    bounds: Bounds,
+    *,
+    case_weights: Sequence[float] | pd.Series | None = None,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """The index of each group of respondents, with the item weights of the whole survey.
+
+    Groups are compared by the same rule, so differences are differences of answers.
+
+    Parameters
+    ----------
+    frame, weights, bounds
+        As in :func:`respondent_index`.
+    groups
+        Group of each respondent; respondents without a group or with a missing item are left out of their group's row
+        and counted in ``left_out`` (groups) or in the row named ``(no group)``.
+    case_weights
+        Sampling weights; with them there is no interval, because it would ignore the design.
+    level
+        Confidence level.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``estimate``, without case weights ``se, low, high`` (NaN for a single respondent), ``n``, ``left_out``.
+
+    Raises
+    ------
+    EstimationError, SpecError
+        As in :func:`respondent_index`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"x": [10, 8, 1, 3]})
+    >>> by_group(frame, ["a", "a", "b", "b"], {"x": 1.0}, (1, 10))["estimate"].round(1).to_dict()
+    {'a': 88.9, 'b': 11.1}
+    """
+    import pandas as pd
+
+    each = respondent_index(frame, weights, bounds).to_numpy()
+    label = pd.Series(np.asarray(groups, dtype=object))
+    label = label.where(label.notna(), "(no group)").astype(str).to_numpy()
+    w = np.ones(len(each)) if case_weights is None else np.asarray(case_weights, dtype=float)
+    z = float(ndtri(0.5 + level / 2))
+    rows = []
+    for name in sorted(set(label)):
+        here = label == name
+        given = here & ~np.isnan(each)
+        x, v = each[given], w[given]
+        row: dict[str, Any] = {"group": name, "estimate": float(x @ v / v.sum()) if v.sum() > 0 else np.nan}
+        if case_weights is None:
+            se = float(x.std(ddof=1) / np.sqrt(len(x))) if len(x) > 1 else np.nan
+            row |= {"se": se, "low": row["estimate"] - z * se, "high": row["estimate"] + z * se}
+        rows.append(row | {"n": len(x), "left_out": int(here.sum()) - len(x)})
+    return pd.DataFrame(rows).set_index("group")

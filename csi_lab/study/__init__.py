@@ -1,0 +1,1 @@
+"""Study files and the answers they describe: from a YAML file and a table to a checked survey."""

@@ -1,0 +1,235 @@
+"""A survey: the study and its checked answers, ready for every estimator."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from csi_lab.design import Design
+from csi_lab.errors import DataError, listed
+from csi_lab.model import PathModel
+from csi_lab.study.answers import Findings, prepare, wanted_columns
+from csi_lab.study.datasets import find_study, packaged_file
+from csi_lab.study.document import shown_path
+from csi_lab.study.reading import read_table
+from csi_lab.study.specification import Study, load_study
+
+if TYPE_CHECKING:
+    from csi_lab.moments import Moments
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """A study and its answers, checked against each other. Made by :func:`load_survey`.
+
+    Attributes
+    ----------
+    study
+        What the study file says.
+    frame
+        One row per respondent in the order of the file. Items are floats (NaN: no answer) with missing codes, labels
+        and reversed items treated; weights and population sizes are floats; all other columns are text as read.
+    notes
+        Every treatment and everything remarkable, one sentence each, with counts.
+    fingerprint
+        SHA-256 of the study file followed by the data file, as hexadecimal text.
+    """
+
+    study: Study
+    frame: pd.DataFrame
+    notes: tuple[str, ...]
+    fingerprint: str
+
+    @property
+    def name(self) -> str:
+        """Short id of the study."""
+        return self.study.name
+
+    @property
+    def design(self) -> Design:
+        """How the respondents were chosen."""
+        return Design(**self.study.design.model_dump(exclude={"id"}))
+
+    @property
+    def model(self) -> PathModel | None:
+        """The path model; ``None`` if the study states none."""
+        return self.study.model
+
+    @property
+    def constructs(self) -> dict[str, tuple[str, ...]]:
+        """Each construct with its items."""
+        return {name: tuple(block.items) for name, block in self.study.constructs.items()}
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """All items, block after block."""
+        return tuple(self.study.items)
+
+    @property
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        """Lowest and highest possible answer of each item."""
+        return self.study.bounds
+
+    @property
+    def target(self) -> str | None:
+        """The construct whose index is the headline; ``None`` if the study states none and has no "Satisfaction"."""
+        return self.study.headline
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        """Columns that divide the respondents into groups to be compared."""
+        return self.study.segments
+
+    def title(self, language: str | None = None) -> str:
+        """Title of the study in ``language``, or else in another language of the study, or else its name."""
+        return self.study.text(self.study.title, language) or self.name
+
+    def labels(self, language: str | None = None) -> dict[str, str]:
+        """Name to label for constructs and items; where ``language`` has none: another language, then the name."""
+        return self.study.labels(language)
+
+    def moments(
+        self, items: Sequence[str] | None = None, missing: Literal["listwise", "raise"] = "listwise"
+    ) -> Moments:
+        """Weighted count, means and covariances of ``items`` (default: all), with the weights of the design.
+
+        Raises
+        ------
+        DataError
+            If an item is unknown, or too few complete rows remain.
+        """
+        from csi_lab.moments import Moments
+
+        chosen = list(self.items if items is None else [items] if isinstance(items, str) else items)
+        unknown = [name for name in chosen if name not in self.items]
+        if unknown:
+            near = difflib.get_close_matches(unknown[0], self.items, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"the items are {', '.join(self.items)}"
+            raise DataError(f"not items of the study {self.name!r}: {unknown}; {hint}")
+        weights = self.frame[self.design.weights] if self.design.weights else None
+        return Moments.from_frame(self.frame[chosen], weights=weights, missing=missing)
+
+    def to_frame(self, language: str | None = None) -> pd.DataFrame:
+        """One row per item: construct, label, answered, missing, mean, sd, floor, ceiling, min, max.
+
+        ``answered`` and ``missing`` count respondents. Mean, standard deviation (divisor n - 1) and the shares of
+        answers at the lower bound (``floor``) and the upper bound (``ceiling``) are weighted if the design has weights.
+        """
+        weights = self.frame[self.design.weights].to_numpy() if self.design.weights else np.ones(len(self.frame))
+        labels = self.labels(language)
+        rows = {
+            item: {
+                "construct": construct,
+                "label": labels[item],
+                **_summary(self.frame[item].to_numpy(), weights, self.bounds[item]),
+            }
+            for construct, items in self.constructs.items()
+            for item in items
+        }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("item")
+
+    def __str__(self) -> str:
+        study = self.study
+        cells = self.frame[list(self.items)]
+        lost = int(cells.isna().to_numpy().sum())
+        source = f"{Path(study.data.file).name}" + (f" (package {study.data.package})" if study.data.package else "")
+        model = f"{self.model}" + (f" ({study.catalogue})" if study.catalogue else "") if self.model else "none"
+        ranges = sorted(set(self.bounds.values()))
+        lines = [
+            f"{self.title()} [{self.name}]",
+            f"  answers:   {len(self.frame)} rows from {source}; {lost} of {cells.size} answers missing",
+            f"  questions: {len(self.items)} items of {len(self.constructs)} constructs, "
+            f"scale {', '.join(f'{low:g} to {high:g}' for low, high in ranges)}",
+            f"  model:     {model}; target: {self.target or 'none'}",
+            f"  analysed as {self.design}",
+        ]
+        if self.segments:
+            lines.append(f"  segments:  {', '.join(self.segments)}")
+        return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        head, *rest = (html.escape(line.strip()) for line in str(self).split("\n"))
+        table = self.to_frame().round({"mean": 2, "sd": 2, "floor": 3, "ceiling": 3}).to_html()
+        return f"<p><strong>{head}</strong><br>{'<br>'.join(rest)}</p>{table}"
+
+
+def _summary(x: np.ndarray, weights: np.ndarray, bounds: tuple[float, float]) -> dict[str, float | int]:
+    """Description of one item."""
+    there = ~np.isnan(x)
+    x, w, n = x[there], weights[there], int(there.sum())
+    share = w / w.sum() if w.sum() > 0 else np.full(n, np.nan)
+    mean = share @ x
+    sd = np.sqrt(share @ (x - mean) ** 2 * n / (n - 1)) if n > 1 else np.nan
+    return {
+        "answered": n,
+        "missing": int((~there).sum()),
+        "mean": float(mean),
+        "sd": float(sd),
+        "floor": float(share @ (x == bounds[0])),
+        "ceiling": float(share @ (x == bounds[1])),
+        "min": float(x.min()),
+        "max": float(x.max()),
+    }
+
+
+def load_survey(path_or_name: str | Path) -> Survey:
+    """Load a study and its answers, and check them against each other.
+
+    Parameters
+    ----------
+    path_or_name
+        Path of a ``study.yaml`` or of its folder, or the name of a study, as
+        :func:`csi_lab.study.datasets.find_study` takes it.
+
+    Returns
+    -------
+    Survey
+
+    Raises
+    ------
+    SpecError
+        If the study file is missing or contradicts itself.
+    DataError
+        If the answers cannot be read or do not fit the study; every problem of the data is named at once.
+
+    Examples
+    --------
+    >>> survey = load_survey("mobile")
+    >>> survey.frame.shape
+    (250, 24)
+    >>> survey.to_frame().loc["CUSA1", ["answered", "missing", "min", "max"]].astype(int).tolist()
+    [250, 0, 4, 10]
+    """
+    path = find_study(path_or_name)
+    study = load_study(path)
+    data = study.data
+    file = packaged_file(data.package, data.file) if data.package is not None else path.parent / data.file
+    shown = f"{data.file} (package {data.package})" if data.package is not None else shown_path(file)
+    table = read_table(file, data, wanted_columns(study), shown)
+    form, *remarks = table.notes
+    found = Findings()
+    frame = prepare(table, study, found)
+    if found.problems:
+        count = len(found.problems)
+        raise DataError(listed(found.problems, f"{shown}: {count} problem{'s' * (count > 1)}"), found.problems)
+    notes = (f"Read {len(table.rows)} rows of {file.name} ({form}).", *remarks, *found.notes)
+    return Survey(study, frame, notes, _fingerprint(path, file))
+
+
+def _fingerprint(*files: Path) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
