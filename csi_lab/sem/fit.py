@@ -15,7 +15,7 @@ from csi_lab.errors import DataError, EstimationError
 from csi_lab.estimates import estimate_table
 from csi_lab.model import PathModel
 from csi_lab.moments import Moments
-from csi_lab.sem.algorithm import Layout, Scheme, Solution
+from csi_lab.sem.algorithm import Layout, Scheme, Solution, solve
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,6 +139,28 @@ class PLSFit:
         block = Layout.of(self.model).block
         columns = {c: weighted[:, block == j].sum(axis=1) for j, c in enumerate(self.model.constructs)}
         return pd.DataFrame(columns, index=frame.index)
+
+    def history(self) -> pd.DataFrame:
+        """The outer weights after each iteration: rows are iterations, columns items, and ``change``.
+
+        ``change`` is the sum of the absolute changes of all weights in that iteration; the last row is the solution.
+
+        Raises
+        ------
+        EstimationError
+            If the fit holds several draws.
+        """
+        import pandas as pd
+
+        if self.moments.shape:
+            raise EstimationError("the history follows one fit; this one holds several draws")
+        matrix = self.moments.corr if self.scaled else self.moments.cov
+        layout = Layout.of(self.model)
+        # Iteration 0 are the equal weights from which every run begins, brought to scores of variance 1.
+        steps = [solve(matrix, layout, self.scheme, self.tolerance, k).weights for k in range(self.iterations + 1)]
+        frame = pd.DataFrame(steps, columns=list(self.model.items)).rename_axis("iteration")
+        frame.insert(0, "change", frame.diff().abs().sum(axis=1, skipna=False))
+        return frame
 
     def remarks(self, *, loading: float = 0.40) -> tuple[str, ...]:
         """What a reader must know before using this fit, one sentence each; empty when there is nothing to say.
