@@ -21,6 +21,8 @@ import numpy as np
 from csi_lab.errors import SpecError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from csi_lab.study.survey import Survey
 
 Language = Literal["en", "zh"]
@@ -92,6 +94,69 @@ def say(text: str) -> Words:
     '<p>&lt;script&gt;</p>'
     """
     return Words(text)
+
+
+def shown(table: pd.DataFrame, decimals: int = 3, labels: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """A table as it is shown on a page: fixed decimals, a dash where there is nothing, labels for names.
+
+    Parameters
+    ----------
+    table
+        Numbers (floats get ``decimals``, whole-number columns stay whole) and text.
+    decimals
+        Of the floats.
+    labels
+        Name to text, applied to the row names and to text columns.
+
+    Returns
+    -------
+    DataFrame
+        Of text; the table itself is not touched.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> shown(pd.DataFrame({"estimate": [0.6, None], "n": [343, 344]}, index=["Value", "Image"]), 2)
+          estimate    n
+    Value     0.60  343
+    Image        –  344
+    """
+
+    def text(value: Any) -> str:
+        if isinstance(value, float):
+            return "–" if np.isnan(value) else f"{value:.{decimals}f}"
+        return (labels or {}).get(value, str(value)) if isinstance(value, str) else str(value)
+
+    out = table.astype(object).map(text)
+    return out.rename(index=dict(labels)) if labels else out
+
+
+def verdicts(table: pd.DataFrame, cut: float, *, labels: Mapping[str, str], decimals: int = 2) -> str:
+    """Which rows of a table of estimates lie below a cut-off, in words.
+
+    Parameters
+    ----------
+    table
+        Column ``estimate``; rows without an estimate are passed over.
+    cut
+        The cut-off.
+    labels
+        Row name to the text shown.
+    decimals
+        Of the values and the cut-off.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> verdicts(pd.DataFrame({"estimate": [0.87, 0.44]}, index=["Quality", "Loyalty"]), 0.7, labels={})
+    '1 of 2 below 0.70: Loyalty (0.44)'
+    """
+    given = table["estimate"].dropna()
+    below = given[given < cut]
+    if below.empty:
+        return f"all {len(given)} at {cut:.{decimals}f} or above"
+    named = ", ".join(f"{labels.get(str(name), str(name))} ({value:.{decimals}f})" for name, value in below.items())
+    return f"{len(below)} of {len(given)} below {cut:.{decimals}f}: {named}"
 
 
 def check(exercise: str, answer: Any, *, study: Any = "mobile", language: str = "en") -> Feedback:

@@ -1,0 +1,296 @@
+"""Run lessons and the report: parameters checked first, outputs complete or absent, nothing done twice."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from csi_lab.course import manifest as manifests
+from csi_lab.course import notebook as notebooks
+from csi_lab.course.batch import Task, side_by_side
+from csi_lab.course.jobs import Job, paths_of, prepare
+from csi_lab.course.notebook import LessonError
+from csi_lab.course.output import output_folder, publish
+from csi_lab.course.pages import index_page, to_html
+from csi_lab.errors import CsiLabError, SpecError
+from csi_lab.study.datasets import shipped
+
+OUT = "build/course"
+REPORT_OUT = "build/report"
+TABLES = "tables"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What became of one lesson.
+
+    ``notebook`` and ``page`` are the executed notebook and its HTML page, ``None`` when the lesson failed; then
+    ``error`` says why. ``skipped``: the outputs of an earlier run with the same inputs stand as they are.
+    ``parameters`` are all parameters in force, defaults included; ``seconds`` is the time of the run that made the
+    outputs.
+    """
+
+    lesson: str
+    title: str
+    parameters: Mapping[str, Any]
+    study: str | None
+    seconds: float
+    notebook: Path | None = None
+    page: Path | None = None
+    skipped: bool = False
+    error: str | None = None
+    tables: tuple[Path, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether the outputs are there."""
+        return self.error is None
+
+    def __str__(self) -> str:
+        if self.error is not None:
+            return f"FAILED: {self.error}"
+        return "unchanged, skipped" if self.skipped else f"done in {self.seconds:.1f} s"
+
+
+def run(
+    lesson: str | Path,
+    *,
+    study: str | Path | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    out: str | Path = OUT,
+    force: bool = False,
+) -> RunResult:
+    """Run one lesson: the executed notebook and its HTML page appear in ``out``.
+
+    Parameters
+    ----------
+    lesson
+        Name (``"02_what_is_an_index"``), number (``"02"`` or ``"2"``), or path of a notebook.
+    study
+        Name of a shipped study or path of a study file or folder; ``None``: the default of the lesson.
+    parameters
+        Values for the notebook's parameters, by name.
+    out
+        Folder of the outputs and of ``manifest.json``.
+    force
+        Run again although nothing changed.
+
+    Returns
+    -------
+    RunResult
+
+    Raises
+    ------
+    SpecError
+        If the lesson, a parameter or the study does not exist, or a value has the wrong type.
+    DataError
+        If the answers do not fit the study.
+    LessonError
+        If a cell fails; the message names the cell, the line and the error.
+
+    Examples
+    --------
+    >>> result = run("02", study="mobile", parameters={"language": "zh"})  # doctest: +SKIP
+    >>> print(result)  # doctest: +SKIP
+    done in 6.4 s
+    """
+    if str(lesson) == "all":
+        raise SpecError("run() runs one lesson; for all of them: run_many('all')")
+    [result] = run_many([lesson], study=study, parameters=parameters, out=out, force=force, progress=False)
+    if result.error is not None:
+        raise LessonError(result.error)
+    return result
+
+
+def run_many(
+    lessons: str | Sequence[str | Path],
+    *,
+    study: str | Path | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    out: str | Path = OUT,
+    force: bool = False,
+    jobs: int | None = None,
+    progress: bool = True,
+) -> list[RunResult]:
+    """Run several lessons side by side; one that fails does not stop the others.
+
+    ``"all"`` stands for every notebook of the lessons folder. A parameter must be known to each lesson named; with
+    ``"all"`` it goes to the lessons that have it, and a warning names the others.
+
+    Parameters
+    ----------
+    lessons
+        Names, numbers or paths, or ``"all"``.
+    study, parameters, out, force
+        As in :func:`run`.
+    jobs
+        Lessons at a time; ``None``: one per processor.
+    progress
+        Progress bar on a terminal, one line per lesson elsewhere.
+
+    Returns
+    -------
+    list of RunResult
+        In the order asked for, failures included (``error``). ``index.html`` in ``out`` links them all.
+
+    Raises
+    ------
+    SpecError, DataError
+        Before anything runs, with everything that is wrong in the request.
+    """
+    wanted = [lessons] if isinstance(lessons, str) else list(lessons)
+    if not wanted:
+        raise SpecError("no lesson named; give names, numbers, paths, or 'all'")
+    if jobs is not None and jobs < 1:
+        raise SpecError(f"jobs: {jobs}; give 1 or more")
+    given = dict(parameters or {})
+    if study is not None:
+        if "study" in given:
+            raise SpecError("the study is given twice: as study and among the parameters; give it once")
+        given["study"] = study
+    everything = any(str(lesson) == "all" for lesson in wanted)
+    prepared = prepare(paths_of(wanted), given, lenient=everything)
+    return _run_jobs(prepared, Path(out), force=force, jobs=jobs, progress=progress, index=True)
+
+
+def report(
+    study: str | Path,
+    *,
+    out: str | Path = REPORT_OUT,
+    parameters: Mapping[str, Any] | None = None,
+    force: bool = False,
+    progress: bool = True,
+    notebook: str | Path | None = None,
+) -> RunResult:
+    """The report of a study: executed notebook, HTML without code, tables as CSV and xlsx.
+
+    Parameters
+    ----------
+    study, out, parameters, force, progress
+        As in :func:`run_many`.
+    notebook
+        Notebook with the parameters ``study`` and ``tables``; ``None``: ``report.ipynb`` of ``notebooks/analysis``.
+
+    Returns
+    -------
+    RunResult
+        With ``notebook``, ``page`` and ``tables``.
+
+    Raises
+    ------
+    SpecError, DataError, LessonError
+        As in :func:`run`.
+    """
+    if TABLES in (parameters or {}):
+        raise SpecError(f"parameter {TABLES!r} is set by the report itself; choose the folder with out")
+    path = Path(notebook) if notebook else shipped("notebooks") / "analysis" / "report.ipynb"
+    given = {**(parameters or {}), "study": study, TABLES: TABLES}
+    [job] = prepare([path], given, hide_code=True, tables=True)
+    [result] = _run_jobs([job], Path(out), force=force, jobs=1, progress=progress, index=False)
+    if result.error is not None:
+        raise LessonError(result.error)
+    return result
+
+
+def _run_jobs(
+    prepared: Sequence[Job], out: Path, *, force: bool, jobs: int | None, progress: bool, index: bool
+) -> list[RunResult]:
+    for job in prepared:
+        if (out / job.path.name).resolve() == job.path.resolve():
+            raise SpecError(
+                f"{out}: the executed notebook would overwrite its source {job.path}; choose another folder"
+            )
+    with output_folder(out) as staging:
+        entries = manifests.load(out)
+        lock = threading.Lock()
+
+        def work(job: Job, kernel_manager: type, on_cell: Callable[[], None]) -> RunResult:
+            entry = entries.get(job.name)
+            if not force and entry and entry["inputs"] == job.inputs and manifests.complete(entry, out):
+                return _result(job, out, entry, skipped=True)
+            begun = time.perf_counter()
+            try:
+                place = Path(tempfile.mkdtemp(dir=staging))
+                _make(job, place, kernel_manager, on_cell)
+                made = {path.relative_to(place).as_posix(): manifests.digest(path) for path in _files(place)}
+                entry = _entry(job, made, time.perf_counter() - begun)
+                with lock:  # the outputs and the manifest change together
+                    publish(place, out, old=entries.get(job.name, {}).get("outputs", ()))
+                    entries[job.name] = entry
+                    manifests.save(out, entries)
+            except CsiLabError as error:
+                seconds = time.perf_counter() - begun
+                return RunResult(job.name, job.title, job.effective, job.study, seconds, error=str(error))
+            return _result(job, out, entry)
+
+        def task(job: Job) -> Task[RunResult]:
+            return Task(job.name, len(job.source.cells), lambda *with_: work(job, *with_), _verdict)
+
+        results = side_by_side([task(job) for job in prepared], jobs=jobs, progress=progress)
+        if index:
+            failed = {result.lesson: result for result in results if not result.ok}
+            present = {n: e for n, e in entries.items() if n not in failed and manifests.complete(e, out)}
+            page = staging / "index.html"
+            page.write_text(index_page(present, failed, manifests.versions()), encoding="utf-8", newline="\n")
+            os.replace(page, out / "index.html")
+    return results
+
+
+def _verdict(result: RunResult) -> str:
+    return str(result) if result.ok else "FAILED"
+
+
+def _make(job: Job, place: Path, kernel_manager: type, on_cell: Callable[[], None]) -> None:
+    """Execute a notebook and write its files into a folder of their own."""
+    folder = place if job.tables else job.path.parent  # the report writes its tables, a lesson reads beside itself
+    executed = notebooks.execute(
+        job.source, job.given, name=job.name, folder=folder, kernel_manager=kernel_manager, on_cell=on_cell
+    )
+    if job.tables and not any((place / TABLES).glob("*")):
+        raise LessonError(f"{job.name}: wrote no tables; call save_tables(..., {TABLES}) in the notebook")
+    language = job.effective.get("language")
+    page = to_html(
+        executed, job.title, language=language if isinstance(language, str) else "en", code=not job.hide_code
+    )
+    for suffix, content in ((".ipynb", notebooks.text(executed)), (".html", page)):
+        (place / (job.name + suffix)).write_text(content, encoding="utf-8", newline="\n")
+
+
+def _files(place: Path) -> list[Path]:
+    return sorted(path for path in place.rglob("*") if path.is_file())
+
+
+def _entry(job: Job, outputs: Mapping[str, str], seconds: float) -> dict[str, Any]:
+    return {
+        "title": job.title,
+        "parameters": dict(job.effective),
+        "seed": job.effective.get("seed"),
+        "study": job.study,
+        "fingerprint": job.fingerprint,
+        "versions": manifests.versions(),
+        "inputs": job.inputs,
+        "outputs": dict(outputs),
+        "seconds": round(seconds, 2),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _result(job: Job, out: Path, entry: Mapping[str, Any], *, skipped: bool = False) -> RunResult:
+    return RunResult(
+        lesson=job.name,
+        title=job.title,
+        parameters=job.effective,
+        study=job.study,
+        seconds=entry["seconds"],
+        notebook=out / f"{job.name}.ipynb",
+        page=out / f"{job.name}.html",
+        skipped=skipped,
+        tables=tuple(out / name for name in entry["outputs"] if name.startswith(f"{TABLES}/")),
+    )
