@@ -57,9 +57,8 @@ def require_numbers(frame: pd.DataFrame) -> None:
     from pandas.api.types import is_numeric_dtype
 
     problems = []
-    for column in frame.columns:
-        if is_numeric_dtype(frame[column].dtype):
-            continue
+    texts = [column for column, dtype in frame.dtypes.items() if not is_numeric_dtype(dtype)]
+    for column in texts:
         values = frame[column]
         text = np.flatnonzero([isinstance(v, str) for v in values])
         other = np.flatnonzero([not isinstance(v, (str, int, float, np.number)) and not _is_missing(v) for v in values])

@@ -261,6 +261,12 @@ def simple_data(n: int = 60) -> pd.DataFrame:
             EstimationError,
             r"sources of 'C' are exactly collinear: \['A', 'B'\]",
         ),
+        (
+            pd.DataFrame({"x": [1, 1, 2, 2] * 5, "y": [1, 2, 1, 2] * 5}),
+            PathModel({"X": "x", "Y": "y"}, {"Y": "X"}),
+            EstimationError,
+            "does not correlate with any neighbour",
+        ),
         (simple_data(), None, SpecError, "no model"),
     ],
 )

@@ -79,6 +79,22 @@ class Layout:
         counts = self.paths.sum(axis=0)[self.endogenous]
         return np.arange(self.sources.shape[1]) >= counts[:, None]
 
+    @cached_property
+    def idle(self) -> np.ndarray:
+        """Where a regression's matrix ``(E, K, K)`` holds a filler."""
+        return self.filler[:, :, None] | self.filler[:, None, :]
+
+    @cached_property
+    def arrows(self) -> tuple[np.ndarray, np.ndarray]:
+        """Source and target of every path, in the order of ``coefficients[:, ~filler]``."""
+        real = ~self.filler
+        return self.sources[real], np.broadcast_to(self.endogenous[:, None], real.shape)[real]
+
+    @cached_property
+    def neighbours(self) -> np.ndarray:
+        """``(J, J)`` True where a path joins two constructs, in either direction."""
+        return self.paths | self.paths.T
+
 
 @dataclass(frozen=True)
 class Solution:
@@ -193,26 +209,20 @@ def _standardise(s: np.ndarray, w: np.ndarray, layout: Layout) -> tuple[np.ndarr
 
 def _inner_weights(v: np.ndarray, layout: Layout, scheme: Scheme) -> np.ndarray:
     """Weight ``(draws, J, J)`` of score i (row) in the inner estimate of construct j (column)."""
-    neighbours = layout.paths | layout.paths.T
     if scheme == "centroid":
-        return np.sign(v) * neighbours
-    inner = v * neighbours
+        return np.sign(v) * layout.neighbours
+    inner = v * layout.neighbours
     if scheme == "path":
-        target = layout.endogenous[:, None]
-        coefficients = _quotient(*_normal_equations(v, layout))
-        inner[:, layout.sources[~layout.filler], np.broadcast_to(target, layout.filler.shape)[~layout.filler]] = (
-            coefficients[:, ~layout.filler]
-        )
+        rows, columns = layout.arrows
+        inner[:, rows, columns] = _quotient(*_normal_equations(v, layout))[:, ~layout.filler]
     return inner
 
 
 def _normal_equations(v: np.ndarray, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
     """Correlations among the sources ``(draws, E, K, K)`` and with the target ``(draws, E, K)`` of all regressions."""
-    at, empty = layout.sources, layout.filler
-    left = v[:, at[:, :, None], at[:, None, :]]
-    idle = empty[:, :, None] | empty[:, None, :]
-    left = np.where(idle, np.eye(at.shape[1]), left)
-    right = np.where(empty, 0.0, v[:, at, layout.endogenous[:, None]])
+    at = layout.sources
+    left = np.where(layout.idle, np.eye(at.shape[1]), v[:, at[:, :, None], at[:, None, :]])
+    right = np.where(layout.filler, 0.0, v[:, at, layout.endogenous[:, None]])
     return left, right
 
 
@@ -223,8 +233,7 @@ def _regressions(v: np.ndarray, layout: Layout) -> tuple[np.ndarray, np.ndarray,
     inverse = _inverse(left)
     coefficients = (inverse @ right[..., None])[..., 0]
     inflation = np.diagonal(inverse, axis1=-2, axis2=-1)
-    real = ~layout.filler
-    rows, columns = layout.sources[real], np.broadcast_to(layout.endogenous[:, None], real.shape)[real]
+    real, (rows, columns) = ~layout.filler, layout.arrows
     paths, vif, r2 = np.zeros((draws, j, j)), np.full((draws, j, j), np.nan), np.full((draws, j), np.nan)
     paths[:, rows, columns] = coefficients[:, real]
     vif[:, rows, columns] = inflation[:, real]

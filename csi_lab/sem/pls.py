@@ -158,6 +158,8 @@ def _require_rows(model: PathModel, moments: Moments) -> None:
 
 def _require_solution(fit: PLSFit, layout: Layout) -> None:
     """Say why a single fit could not be computed: collinear items in a mode B block, or collinear sources."""
+    if np.isfinite(fit.solution.paths).all() and np.isfinite(fit.solution.weights).all():
+        return
     problems = []
     corr = fit.moments.corr
     for at in layout.mode_b:
@@ -174,10 +176,7 @@ def _require_solution(fit: PLSFit, layout: Layout) -> None:
                 problems.append(f"sources of {names[target]!r} are exactly collinear: {copies}; remove a path")
     if problems:
         raise EstimationError(listed(problems, "the model has no unique solution on these data"))
-    if not np.isfinite(fit.solution.paths).all() or not np.isfinite(fit.solution.weights).all():
-        raise EstimationError(
-            "the weights vanished: a construct does not correlate with any neighbour; check its items"
-        )
+    raise EstimationError("the weights vanished: a construct does not correlate with any neighbour; check its items")
 
 
 def _dependent(corr: np.ndarray, names: list[str]) -> list[str]:
