@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from csi_lab.catalogue import models
     from csi_lab.course import lessons
     from csi_lab.moments import Moments
+    from csi_lab.resampling import replicates
     from csi_lab.study.survey import load_survey
 
 __version__ = "0.1.0"
@@ -34,6 +35,7 @@ _LAZY = {
     "plots": "csi_lab.plots",
     "rates": "csi_lab.rates",
     "reliability": "csi_lab.reliability",
+    "replicates": "csi_lab.resampling:replicates",
     "sem": "csi_lab.sem",
 }
 
@@ -53,6 +55,7 @@ __all__ = [
     "plots",
     "rates",
     "reliability",
+    "replicates",
     "sem",
 ]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from csi_lab.errors import EstimationError, SpecError
 from csi_lab.estimates import estimate_table
 from csi_lab.index.formula import Bounds, index_values, limits, require_means_inside, require_weights
 from csi_lab.index.result import VARIANTS, IndexResult, Variant
+from csi_lab.intervals import Kind
 from csi_lab.model import PathModel
 from csi_lab.moments import Moments, as_moments
+from csi_lab.resampling import Replicates, requested
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,8 +68,9 @@ def from_fit(
 
     Notes
     -----
-    The interval holds the weights fixed: se = sd of the respondents' index / sqrt(n). It is given for simple random
-    samples with equal weights only. On the ECSI mobile data it is within 0.01 of the bootstrap of the whole algorithm.
+    A bootstrapped fit (``fit.bootstrap(...)``) gives intervals of the whole estimation that honour the design. Without
+    it the interval holds the weights fixed, se = sd of the respondents' index / sqrt(n), and is given for simple random
+    samples with equal weights only; on the ECSI mobile data its se is within 0.01 of the bootstrap's.
 
     References
     ----------
@@ -91,13 +95,22 @@ def from_fit(
             f"variant {variant!r} needs weights of PLS with scaled={needed}; this fit has scaled={fit.scaled}: "
             f"estimate again with csi.sem.pls(..., scaled={needed})"
         )
-    weights = {
-        "acsi": lambda: fit.solution.weights / fit.moments.sd,
-        "standardised": lambda: fit.solution.weights,
-        "unscaled": lambda: fit.solution.weights,
-        "equal": lambda: np.ones(len(fit.model.items)),
-    }[variant]()
-    return _result(fit.model, fit.moments, fit.design.simple, weights, bounds, variant, target, constructs, level)
+    of: Callable[[PLSFit], np.ndarray] = {
+        "acsi": lambda fit: fit.solution.weights / fit.moments.sd,
+        "standardised": lambda fit: fit.solution.weights,
+        "unscaled": lambda fit: fit.solution.weights,
+        "equal": lambda fit: np.ones(fit.solution.weights.shape),
+    }[variant]
+    choice = _Choice.of(fit.model, bounds, constructs, target)
+    values = choice.values(fit.moments, of(fit))
+    if fit.replicates is None:
+        table, interval = _linear(choice, fit.moments, of(fit), values, fit.design.simple, level)
+    else:
+        found = fit.interval(lambda fit: choice.values(fit.moments, of(fit)))
+        table = found.to_frame(choice.constructs, ["construct"])
+        level = fit.level
+        interval = f"{found.kind} from {found.draws} replicates of the whole estimation ({fit.replicates.method})"
+    return IndexResult(table, choice.normalised(of(fit)), variant, choice.target, level, interval)
 
 
 def from_items(
@@ -106,6 +119,10 @@ def from_items(
     bounds: Bounds,
     *,
     target: str | None = None,
+    draws: int | None = None,
+    rng: np.random.Generator | int = 0,
+    replicates: Replicates | None = None,
+    kind: Kind = "percentile",
     level: float = 0.95,
 ) -> IndexResult:
     """Indices with equal weights, without a model: the mean of the items on a 0-100 scale.
@@ -118,6 +135,8 @@ def from_items(
         Name to items.
     bounds, target, level
         As in :func:`from_fit`.
+    draws, rng, replicates, kind
+        Ask for intervals from replicates that honour the design; see :func:`csi_lab.resampling.replicates`.
 
     Raises
     ------
@@ -134,9 +153,19 @@ def from_items(
     """
     model = PathModel(dict(constructs))  # type: ignore[arg-type]
     moments = as_moments(data, model.items)
-    simple = getattr(data, "design", None) is None or data.design.simple
-    ones = np.ones(len(model.items))
-    return _result(model, moments, simple, ones, bounds, "equal", target, None, level)
+    choice = _Choice.of(model, bounds, None, target)
+    ones = np.ones((*moments.shape, len(model.items)))
+    drawn = requested(data, model.items, draws=draws, rng=rng, replicates=replicates)
+    if drawn is None:
+        simple = getattr(data, "design", None) is None or data.design.simple
+        table, interval = _linear(choice, moments, ones, choice.values(moments, ones), simple, level)
+    else:
+        found = drawn.interval(
+            lambda m: choice.values(m, np.ones((*m.shape, len(model.items)))), kind=kind, level=level
+        )
+        table = found.to_frame(choice.constructs, ["construct"])
+        interval = f"{found.kind} from {found.draws} replicates ({drawn.method})"
+    return IndexResult(table, choice.normalised(ones), "equal", choice.target, level, interval)
 
 
 def compare(data: Any, bounds: Bounds, model: PathModel | None = None, **settings: Any) -> pd.DataFrame:
@@ -191,51 +220,65 @@ def negative_weights(fit: PLSFit) -> pd.DataFrame:
     return table[(table.drop(columns="item") < 0).any(axis=1)]
 
 
-def _result(
-    model: PathModel,
-    moments: Moments,
-    simple: bool,
-    weights: np.ndarray,
-    bounds: Bounds,
-    variant: Variant,
-    target: str | None,
-    constructs: Sequence[str] | None,
-    level: float,
-) -> IndexResult:
-    names = list(model.constructs)
-    wanted = names if constructs is None else list(constructs)
-    unknown = [c for c in [*wanted, *([target] if target else [])] if c not in names]
-    if unknown:
-        raise SpecError(f"not constructs of the model: {unknown}; it has {names}")
-    if target is None:
-        target = "Satisfaction" if "Satisfaction" in wanted else None
+@dataclass(frozen=True, eq=False)
+class _Choice:
+    """Which constructs are asked for, with the items and bounds behind them."""
+
+    model: PathModel
+    constructs: tuple[str, ...]
+    target: str | None
+    at: list[int]
+    low: np.ndarray
+    high: np.ndarray
+    member: np.ndarray
+
+    @classmethod
+    def of(cls, model: PathModel, bounds: Bounds, constructs: Sequence[str] | None, target: str | None) -> _Choice:
+        names = list(model.constructs)
+        wanted = names if constructs is None else list(constructs)
+        unknown = [c for c in [*wanted, *([target] if target else [])] if c not in names]
+        if unknown:
+            raise SpecError(f"not constructs of the model: {unknown}; it has {names}")
+        if target is None:
+            target = "Satisfaction" if "Satisfaction" in wanted else None
+        items = [item for c in wanted for item in model.constructs[c]]
+        low, high = limits(bounds, items)
+        member = np.array([[item in model.constructs[c] for c in wanted] for item in items], dtype=float)
+        return cls(model, tuple(wanted), target, [model.items.index(i) for i in items], low, high, member)
+
+    def values(self, moments: Moments, weights: np.ndarray) -> np.ndarray:
+        """Indices ``(..., J)``; refuses a negative weight, or in a stack of draws leaves that draw's index NaN."""
+        part, v = moments[[self.model.items[i] for i in self.at]], weights[..., self.at]
+        require_means_inside(part, self.low, self.high)
+        values = index_values(part.mean, v, self.low, self.high, self.member)
+        if v.ndim == 1:
+            blocks = zip(self.constructs, self.member.T > 0, strict=True)
+            require_weights({c: dict(zip(np.array(part.names)[own], v[own], strict=True)) for c, own in blocks})
+            return values
+        # A draw with a negative weight has no index: it is counted and left out, never clipped.
+        return np.where(np.any((v < 0)[..., None] * self.member > 0, axis=-2), np.nan, values)
+
+    def normalised(self, weights: np.ndarray) -> pd.DataFrame:
+        """Weights with sum 1 in each construct."""
+        v = weights[..., self.at]
+        pairs = [(c, item) for c in self.constructs for item in self.model.constructs[c]]
+        return estimate_table(v / ((v @ self.member) @ self.member.T), pairs, ["construct", "item"])
+
+
+def _linear(
+    choice: _Choice, moments: Moments, weights: np.ndarray, values: np.ndarray, simple: bool, level: float
+) -> tuple[pd.DataFrame, str]:
+    """Indices with the interval that holds the weights fixed, where the sample allows it, and what the interval is."""
     if not 0 < level < 1:
         raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
-    items = [item for c in wanted for item in model.constructs[c]]
-    at = [model.items.index(item) for item in items]
-    member = np.array([[item in model.constructs[c] for c in wanted] for item in items], dtype=float)
-    part, v = moments[items], weights[..., at]
-    low, high = limits(bounds, items)
-    require_means_inside(part, low, high)
-    values = index_values(part.mean, v, low, high, member)
-    if v.ndim == 1:
-        blocks = {c: {i: w for i, w in zip(items, v, strict=True) if i in model.constructs[c]} for c in wanted}
-        require_weights(blocks)
-    else:
-        # A draw with a negative weight has no index: NaN, so that it can be counted and left out.
-        values = np.where(np.any((v < 0)[..., None] * member > 0, axis=-2), np.nan, values)
-    table = estimate_table(values, wanted, ["construct"])
-    interval = "none for several draws: take the spread of the draws"
-    if not part.shape:
-        interval = "weights held fixed, simple random sample"
-        if simple and not part.weighted:
-            # Respondents' indices are a linear function of the items: their variance follows from the covariances.
-            slope = 100 * v[:, None] * member / ((v * (high - low)) @ member)
-            se = np.sqrt(np.einsum("ij,ik,kj->j", slope, part.cov, slope) / part.n)
-            z = float(ndtri(0.5 + level / 2))
-            table = table.assign(se=se, low=values - z * se, high=values + z * se)
-        else:
-            interval = "none: the sample has weights, strata or clusters, and this interval would ignore them"
-    pairs = [(c, item) for c in wanted for item in model.constructs[c]]
-    normalised = estimate_table(v / ((v @ member) @ member.T), pairs, ["construct", "item"])
-    return IndexResult(table, normalised, variant, target, level, interval)
+    table = estimate_table(values, choice.constructs, ["construct"])
+    if moments.shape:
+        return table, "none for several draws: take the spread of the draws"
+    if not simple or moments.weighted:
+        return table, "none: the sample has weights, strata or clusters, and this interval would ignore them"
+    # Respondents' indices are a linear function of the items: their variance follows from the covariances.
+    part, v = moments[[choice.model.items[i] for i in choice.at]], weights[choice.at]
+    slope = 100 * v[:, None] * choice.member / ((v * (choice.high - choice.low)) @ choice.member)
+    se = np.sqrt(np.einsum("ij,ik,kj->j", slope, part.cov, slope) / part.n)
+    z = float(ndtri(0.5 + level / 2))
+    return table.assign(se=se, low=values - z * se, high=values + z * se), "weights held fixed, simple random sample"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from csi_lab.design import Design
 from csi_lab.errors import CsiLabWarning, EstimationError, SpecError, listed
 from csi_lab.model import PathModel
 from csi_lab.moments import Missing, Moments, as_moments, require_variation
+from csi_lab.resampling import Replicates, replicates
 from csi_lab.sem.algorithm import SCHEMES, Layout, Scheme, solve
 from csi_lab.sem.fit import PLSFit
 
@@ -117,14 +119,20 @@ def pls(
         scheme=scheme,
         scaled=scaled,
         tolerance=tolerance,
+        max_iterations=max_iterations,
         solution=solve(matrix, layout, scheme, tolerance, max_iterations),
         design=getattr(data, "design", Design()),
+        resample=None if isinstance(data, Moments) else _resample(data, model, weights, missing),
     )
     if not moments.shape:
         _require_solution(fit, layout)
         if not fit.converged:
             warnings.warn(fit.remarks()[0], CsiLabWarning, stacklevel=2)
     return fit
+
+
+def _resample(data: Any, model: PathModel, weights: Any, missing: Missing) -> partial[Replicates]:
+    return partial(replicates, data, items=model.items, weights=weights, missing=missing)
 
 
 def _require_paths(model: PathModel) -> None:

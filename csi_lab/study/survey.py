@@ -8,7 +8,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ from csi_lab.study.specification import Study, load_study
 
 if TYPE_CHECKING:
     from csi_lab.moments import Moments
+    from csi_lab.resampling import Replicates
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +117,18 @@ class Survey:
             raise DataError(f"not items of the study {self.name!r}: {unknown}; {hint}")
         weights = self.frame[self.design.weights] if self.design.weights else None
         return Moments.from_frame(self.frame[chosen], weights=weights, missing=missing)
+
+    def replicates(self, draws: int = 2000, rng: np.random.Generator | int = 0, **settings: Any) -> Replicates:
+        """Replicates of all items that honour the design; see :func:`csi_lab.resampling.replicates`.
+
+        Raises
+        ------
+        DataError, SpecError
+            As there.
+        """
+        from csi_lab.resampling import replicates
+
+        return replicates(self, draws=draws, rng=rng, **settings)
 
     def to_frame(self, language: str | None = None) -> pd.DataFrame:
         """One row per item: construct, label, answered, missing, mean, sd, floor, ceiling, min, max.

@@ -1,0 +1,396 @@
+"""Replicates of a survey: moments of thousands of resamples that honour weights, strata and clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from csi_lab.design import Design
+from csi_lab.errors import DataError, SpecError
+from csi_lab.intervals import Interval, Kind, interval
+from csi_lab.moments import Missing, Moments
+from csi_lab.units import Units, units_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Method = Literal["auto", "bootstrap", "rao-wu", "jackknife", "random groups"]
+METHODS = ("auto", "bootstrap", "rao-wu", "jackknife", "random groups")
+
+# Beyond so many rows the bootstrap works on random groups of rows.
+LARGE = 20_000
+GROUPS = 1_000
+# Draws whose weights are made together from one child of the random generator.
+DRAWS_AT_ONCE = 64
+
+Estimator = Callable[[Moments], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Replicates:
+    """Moments of a sample and of its replicates.
+
+    Attributes
+    ----------
+    point
+        Moments of the whole sample.
+    moments
+        Moments with a leading axis: one entry per replicate.
+    method
+        ``"bootstrap"`` (rows), ``"rao-wu"`` (PSUs within strata), ``"jackknife"`` (JK1 or JKn), ``"random groups"``
+        (the bootstrap of GROUPS groups of rows), or ``"given"``.
+    df
+        Degrees of freedom: units minus strata.
+    scale
+        Factors of the jackknife variance ``(draws,)``; ``None`` for a bootstrap.
+    units
+        What was resampled; ``None`` when replicate weights were given.
+    """
+
+    point: Moments
+    moments: Moments
+    method: str
+    df: float
+    scale: np.ndarray | None = None
+    units: Units | None = None
+
+    @property
+    def draws(self) -> int:
+        """Number of replicates."""
+        return self.moments.shape[0]
+
+    def interval(
+        self,
+        function: Estimator,
+        *,
+        kind: Kind = "percentile",
+        level: float = 0.95,
+        se: Estimator | None = None,
+    ) -> Interval:
+        """Estimate, standard error and interval of anything that is a function of moments.
+
+        Parameters
+        ----------
+        function
+            Takes moments and returns ``(..., k)`` over their leading axes.
+        kind, level
+            As in :func:`csi_lab.intervals.interval`; jackknife replicates have ``"normal"`` intervals only.
+        se
+            Standard error as a function of moments, for ``kind="studentised"``.
+
+        Raises
+        ------
+        SpecError
+            If the kind does not fit.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"q1": [7, 9, 8, 10, 6, 7, 9], "q2": [6, 9, 9, 10, 5, 8, 9]})
+        >>> found = replicates(frame, draws=500, rng=1).interval(lambda m: m.corr[..., 0, 1])
+        >>> bool(found.low < found.estimate < found.high)
+        True
+        """
+        return interval(
+            function(self.point),
+            function(self.moments),
+            kind=kind,
+            level=level,
+            df=self.df,
+            scale=self.scale,
+            jackknife=function(self.jackknife) if kind == "bca" else None,
+            se=(se(self.point), se(self.moments)) if se is not None else None,
+        )
+
+    @cached_property
+    def jackknife(self) -> Moments:
+        """Moments with each unit left out in turn; they give the acceleration of BCa intervals.
+
+        Raises
+        ------
+        SpecError
+            If replicate weights were given, so that the units are not known.
+        """
+        if self.units is None:
+            raise SpecError("BCa needs the units that were resampled; with given replicate weights use kind='bc'")
+        return _joined(self.point, [_deleted(self.units, factors) for factors, _ in _leave_one_out(self.units)])
+
+    def constant_items(self) -> dict[str, int]:
+        """Items that do not vary in some replicate, with the number of such replicates."""
+        counts = self.moments.constant.sum(axis=0)
+        return {name: int(k) for name, k in zip(self.moments.names, counts, strict=True) if k}
+
+    def __getitem__(self, items: Sequence[str]) -> Replicates:
+        """The replicates of some items."""
+        units = None if self.units is None else self.units[list(items)]
+        return replace(self, point=self.point[items], moments=self.moments[items], units=units)
+
+    def __str__(self) -> str:
+        flat = self.constant_items()
+        named = ", ".join(f"{item} in {k}" for item, k in flat.items())
+        return f"{self.draws} replicates ({self.method}), {self.df:g} df" + (
+            f"; constant items: {named}" if flat else ""
+        )
+
+    __repr__ = __str__
+
+
+def replicates(
+    data: Any,
+    design: Design | None = None,
+    *,
+    items: Sequence[str] | None = None,
+    weights: Any = None,
+    draws: int = 2000,
+    rng: np.random.Generator | int = 0,
+    method: Method = "auto",
+    indices: np.ndarray | None = None,
+    replicate_weights: np.ndarray | None = None,
+    missing: Missing = "listwise",
+) -> Replicates:
+    r"""Moments of replicates of a sample, all in one matrix product ``W (draws x units) @ sums (units x q)``.
+
+    * ``"bootstrap"``: rows drawn with replacement (multinomial counts times the rows' own weights).
+    * ``"rao-wu"``: in each stratum of :math:`n_h` PSUs, :math:`n_h - 1` are drawn with replacement; a PSU drawn t times
+      has its weights multiplied by :math:`1 - \lambda + \lambda \frac{n_h}{n_h - 1} t` with
+      :math:`\lambda = \sqrt{1 - n_h/N_h}` [1]_.
+    * ``"jackknife"``: each PSU (or row) left out in turn, the others of its stratum scaled by :math:`n_h/(n_h - 1)`;
+      variance factors :math:`(1 - n_h/N_h)(n_h - 1)/n_h` (JKn; JK1 with one stratum).
+    * ``"random groups"``: rows dealt at random into 1,000 groups, which are then resampled like PSUs.
+
+    ``"auto"``: Rao-Wu when the design has strata, PSUs or population sizes; else the bootstrap up to 20,000 rows and
+    random groups beyond.
+
+    Parameters
+    ----------
+    data
+        A survey (with its own design) or a DataFrame.
+    design
+        Columns of weights, strata, PSUs and population sizes; ``None``: the survey's, or simple random sampling.
+    items
+        The items; default all of the survey, or all columns of the frame that are not design columns.
+    weights
+        Sampling weights of a DataFrame as an array or Series, instead of a design column.
+    draws
+        Number of replicates (a jackknife has as many as units).
+    rng
+        Seed or generator. Draw r is the same whatever the number of draws.
+    method
+        See above.
+    indices
+        ``(draws, n)`` row numbers from 0, to repeat the resamples of other software.
+    replicate_weights
+        ``(draws, n)`` weights of every row, as published with some surveys; treated as a bootstrap.
+    missing
+        ``"listwise"``: rows with a missing item are left out, their PSUs stay; ``"raise"`` refuses them.
+
+    Returns
+    -------
+    Replicates
+
+    Raises
+    ------
+    DataError
+        If columns are absent or unusable, or a stratum holds a single PSU.
+    SpecError
+        If settings contradict each other.
+
+    References
+    ----------
+    .. [1] Rao, J. N. K., & Wu, C. F. J. (1988). Resampling inference with complex survey data. Journal of the American
+       Statistical Association, 83, 231-241; Rao, Wu & Yue (1992). Survey Methodology, 18, 209-217.
+    .. [2] Wolter, K. (2007). Introduction to Variance Estimation, 2nd ed. Springer.
+
+    Examples
+    --------
+    >>> import csi_lab as csi
+    >>> print(replicates(csi.load_survey("mobile"), draws=200, rng=1))
+    200 replicates (bootstrap), 249 df
+    """
+    if method not in METHODS:
+        raise SpecError(f"method={method!r} is unknown; use one of {list(METHODS)}")
+    if indices is not None and replicate_weights is not None:
+        raise SpecError("give indices or replicate_weights, not both")
+    if draws < 2:
+        raise SpecError(f"draws={draws!r}: at least 2 replicates are needed, 1,000 or more for intervals")
+    frame, design, items, weights = _source(data, design, items, weights)
+    if indices is not None or replicate_weights is not None:
+        return _given(frame, design, items, weights, missing, indices, replicate_weights)
+    units = units_of(frame, items, design, weights, missing)
+    complex_design = bool(design.strata or design.psu or design.population)
+    if method == "auto":
+        method = "rao-wu" if complex_design else ("random groups" if len(frame) > LARGE else "bootstrap")
+    if method in ("bootstrap", "random groups") and complex_design:
+        raise SpecError(
+            f"method={method!r} would ignore the strata and PSUs of the design; use 'rao-wu' or 'jackknife'"
+        )
+    if method == "jackknife":
+        units.require_pairs()
+        made = list(_leave_one_out(units))
+        parts = [_deleted(units, factors) for factors, _ in made]
+        scale = np.concatenate([factor for _, factor in made])
+        return Replicates(units.point, _joined(units.point, parts), "jackknife", units.df, scale, units)
+    generator = np.random.default_rng(rng)
+    if method == "random groups":
+        units = units.grouped(min(GROUPS, units.rows), generator)
+    if method != "bootstrap":
+        units.require_pairs()
+    make = _multinomial if method == "bootstrap" else _rao_wu
+    parts = [units.combine(make(units, k, child)) for k, child in _children(draws, generator)]
+    return Replicates(units.point, _joined(units.point, parts), method, units.df, None, units)
+
+
+_make = replicates  # `requested` has a keyword of the same name
+
+
+def requested(
+    data: Any,
+    items: Sequence[str],
+    *,
+    weights: Any = None,
+    draws: int | None = None,
+    rng: np.random.Generator | int = 0,
+    replicates: Replicates | None = None,
+    missing: Missing = "listwise",
+) -> Replicates | None:
+    """The replicates that an estimator's keywords ask for; ``None`` when neither ``draws`` nor ``replicates`` is given.
+
+    Raises
+    ------
+    DataError
+        If ``draws`` are asked for but the data are moments, which have no rows to draw.
+
+    Examples
+    --------
+    >>> import csi_lab as csi
+    >>> requested(csi.load_survey("mobile"), ["CUSA1", "CUSA2"]) is None
+    True
+    """
+    if replicates is not None:
+        return replicates[list(items)]
+    if draws is None:
+        return None
+    if isinstance(data, Moments):
+        raise DataError("moments have no rows to resample; give the survey or DataFrame, or replicates= made from it")
+    return _make(data, items=items, weights=weights, draws=draws, rng=rng, missing=missing)
+
+
+def _source(
+    data: Any, design: Design | None, items: Sequence[str] | None, weights: Any
+) -> tuple[pd.DataFrame, Design, list[str], Any]:
+    """Frame, design, items and weights from whatever was given."""
+    if isinstance(data, Moments):
+        raise DataError("moments have no rows to resample; give the survey or DataFrame they were made from")
+    frame = getattr(data, "frame", data)
+    if not hasattr(frame, "columns"):
+        raise DataError(f"need a survey or a DataFrame, got {type(data).__name__}")
+    if design is None:
+        design = getattr(data, "design", Design())
+    if weights is not None and design.weights is not None:
+        raise SpecError(f"weights are given twice: weights= and the design column {design.weights!r}")
+    if isinstance(weights, str):
+        design, weights = replace(design, weights=weights), None
+    absent = [c for c in design.columns if c not in frame.columns]
+    if absent:
+        raise DataError(
+            f"design columns not in the data: {absent}; the data have {[str(c) for c in frame.columns][:12]}"
+        )
+    if items is None:
+        items = data.items if frame is not data else [c for c in frame.columns if c not in design.columns]
+    missing_items = [c for c in items if c not in frame.columns]
+    if missing_items:
+        raise DataError(f"columns not in the data: {missing_items}")
+    return frame, design, list(items), weights
+
+
+def _children(draws: int, generator: np.random.Generator) -> Iterator[tuple[int, np.random.Generator]]:
+    """Blocks of draws, each with a generator of its own, so that draw r never depends on how many follow."""
+    blocks = -(-draws // DRAWS_AT_ONCE)
+    for block, child in enumerate(generator.spawn(blocks)):
+        yield min(DRAWS_AT_ONCE, draws - block * DRAWS_AT_ONCE), child
+
+
+def _multinomial(units: Units, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each row is drawn ``(draws, n)``."""
+    n = units.count
+    picked = rng.integers(0, n, size=(DRAWS_AT_ONCE, n), dtype=np.uint32)[:draws]
+    return _counts(picked, n)
+
+
+def _counts(picked: np.ndarray, n: int) -> np.ndarray:
+    offset = np.arange(len(picked), dtype=np.int64)[:, None] * n
+    return np.bincount((picked + offset).ravel(), minlength=len(picked) * n).reshape(len(picked), n).astype(float)
+
+
+def _rao_wu(units: Units, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Rescaled weights of each unit ``(draws, units)``."""
+    factors = np.ones((DRAWS_AT_ONCE, units.count))
+    for at, fraction in units.strata():
+        n = len(at)
+        picked = rng.integers(0, n, size=(DRAWS_AT_ONCE, n - 1), dtype=np.uint32)
+        shrink = np.sqrt(1 - fraction)
+        factors[:, at] = 1 - shrink + shrink * n / (n - 1) * _counts(picked, n)
+    return factors[:draws]
+
+
+def _leave_one_out(units: Units) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Factors ``(k, units)`` of the jackknife, and the factors of its variance, in blocks."""
+    for at, fraction in units.strata():
+        n = len(at)
+        for start in range(0, n, DRAWS_AT_ONCE):
+            out = at[start : start + DRAWS_AT_ONCE]
+            factors = np.ones((len(out), units.count))
+            factors[:, at] = n / (n - 1)
+            factors[np.arange(len(out)), out] = 0
+            yield factors, np.full(len(out), (1 - fraction) * (n - 1) / n)
+
+
+def _deleted(units: Units, factors: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Sums of replicates that lack a unit, with the rows that remain."""
+    return units.combine(factors, (factors > 0) @ units.sizes)
+
+
+def _given(
+    frame: pd.DataFrame,
+    design: Design,
+    items: Sequence[str],
+    weights: Any,
+    missing: Missing,
+    indices: np.ndarray | None,
+    replicate_weights: np.ndarray | None,
+) -> Replicates:
+    """Replicates from row numbers or from weights of every row, made elsewhere."""
+    n = len(frame)
+    whole = units_of(frame, items, design, weights, missing)
+    if indices is not None:
+        picked = np.asarray(indices)
+        if picked.ndim != 2 or picked.dtype.kind not in "iu" or picked.min() < 0 or picked.max() >= n:
+            raise DataError(f"indices must be whole numbers from 0 to {n - 1}, one row per draw")
+        rows = units_of(frame, items, design, weights, missing, every_row=True)
+        factors = _counts(picked.astype(np.int64), n)
+        made = [(part, part @ rows.sizes) for part in _blocks(factors)]
+    else:
+        factors = np.asarray(replicate_weights, dtype=float)
+        if factors.ndim != 2 or factors.shape[1] != n or not np.isfinite(factors).all() or (factors < 0).any():
+            raise DataError(f"replicate_weights must be finite and not negative, (draws, {n}); got {factors.shape}")
+        # These weights replace the rows' own.
+        bare = replace(design, weights=None)
+        rows = units_of(frame, items, bare, None, missing, every_row=True)
+        rows = replace(rows, point=rows.point._about(whole.point.origin))
+        made = [(part, np.full(len(part), rows.rows)) for part in _blocks(factors)]
+    parts = [rows.combine(part, n_rows) for part, n_rows in made]
+    return Replicates(whole.point, _joined(whole.point, parts), "given", whole.df)
+
+
+def _blocks(factors: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(factors), DRAWS_AT_ONCE):
+        yield factors[start : start + DRAWS_AT_ONCE]
+
+
+def _joined(point: Moments, parts: Sequence[tuple[np.ndarray, ...]]) -> Moments:
+    n, weight, sums, products = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return replace(point, n=n, weight=weight, sums=sums, products=products)

@@ -1,0 +1,273 @@
+"""What is resampled: rows or primary sampling units, within strata, with their sums."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from csi_lab.design import Design
+from csi_lab.errors import DataError, listed
+from csi_lab.moments import Missing, Moments
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Rows whose cross-products are held at once: a block of 300 products stays in the second-level cache.
+PRODUCT_ROWS = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """The units of a sample, and what each contributes to the moments.
+
+    Either ``rows`` of answers are kept, each row a unit (``table`` is ``None``), or the sums of each unit.
+
+    Attributes
+    ----------
+    point
+        Moments of the whole sample; unit sums are taken about its origin.
+    answers, weights
+        ``(n, p)`` answers in a compact type and ``(n,)`` weights, 0 for rows that are left out.
+    table
+        ``(u, 1 + p + p(p + 1)/2)`` weight, sums and cross-products of each unit, or ``None``.
+    sizes
+        ``(u,)`` complete rows in each unit.
+    stratum
+        ``(u,)`` number of each unit's stratum.
+    fractions, labels
+        Sampling fraction (0: no correction) and name of each stratum.
+    """
+
+    point: Moments
+    answers: np.ndarray | None
+    weights: np.ndarray | None
+    table: np.ndarray | None
+    sizes: np.ndarray
+    stratum: np.ndarray
+    fractions: np.ndarray
+    labels: tuple[str, ...]
+
+    @property
+    def count(self) -> int:
+        """Number of units."""
+        return len(self.sizes)
+
+    @property
+    def rows(self) -> int:
+        """Complete rows in all."""
+        return int(self.sizes.sum())
+
+    @property
+    def df(self) -> float:
+        """Units minus strata."""
+        return float(self.count - len(self.labels))
+
+    def strata(self) -> Iterator[tuple[np.ndarray, float]]:
+        """Positions of the units of each stratum, and its sampling fraction."""
+        for code, fraction in enumerate(self.fractions):
+            yield np.flatnonzero(self.stratum == code), float(fraction)
+
+    def require_pairs(self) -> None:
+        """Refuse strata with a single unit: they have no variance.
+
+        Raises
+        ------
+        DataError
+            With all such strata and the remedies.
+        """
+        alone = [label for label, k in zip(self.labels, np.bincount(self.stratum), strict=True) if k < 2]
+        if alone and len(self.labels) == 1:
+            raise DataError("the sample holds a single unit; a variance needs two or more")
+        if alone:
+            raise DataError(
+                f"strata with a single PSU: {alone}; merge each with a similar stratum in the data, "
+                "or leave the strata out of the design"
+            )
+
+    def combine(self, factors: np.ndarray, rows: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
+        """Rows, weight, sums and cross-products of replicates in which each unit counts ``factors (draws, u)`` times.
+
+        ``rows``: number of rows of each replicate; default those of the sample.
+        """
+        p = len(self.point.names)
+        if self.table is not None:
+            sums = factors @ self.table
+        else:
+            assert self.answers is not None
+            assert self.weights is not None
+            sums = np.zeros((len(factors), 1 + p + p * (p + 1) // 2))
+            for at in range(0, self.count, PRODUCT_ROWS):
+                part = slice(at, at + PRODUCT_ROWS)
+                sums += factors[:, part] @ _contributions(self.answers[part] - self.point.origin, self.weights[part])
+        upper = np.triu_indices(p)
+        products = np.empty((len(factors), p, p))
+        products[:, upper[0], upper[1]] = sums[:, 1 + p :]
+        products[:, upper[1], upper[0]] = sums[:, 1 + p :]
+        n = np.full(len(factors), self.rows) if rows is None else rows
+        return n, sums[:, 0], sums[:, 1 : 1 + p], products
+
+    def grouped(self, groups: int, rng: np.random.Generator) -> Units:
+        """The rows dealt at random into so many groups of equal size (give or take one), each a unit."""
+        assert self.answers is not None
+        assert self.weights is not None
+        group = rng.permutation(np.arange(self.count) % groups)
+        table = _unit_sums(self.answers, self.weights, group, groups, self.point.origin)
+        sizes = np.bincount(group, weights=self.sizes, minlength=groups).astype(int)
+        whole = np.zeros(groups, dtype=int)
+        return Units(self.point, None, None, table, sizes, whole, np.zeros(1), ("all",))
+
+    def __getitem__(self, items: Sequence[str]) -> Units:
+        """The units, with the sums of some items only."""
+        point = self.point[items]
+        at = np.array([self.point.names.index(i) for i in items])
+        if self.answers is not None:
+            return replace(self, point=point, answers=self.answers[:, at])
+        p, k = len(self.point.names), len(at)
+        place = np.zeros((p, p), dtype=int)
+        place[np.triu_indices(p)] = np.arange(p * (p + 1) // 2)
+        place = np.maximum(place, place.T)
+        first, second = np.triu_indices(k)
+        columns = np.concatenate([[0], 1 + at, 1 + p + place[at[first], at[second]]])
+        assert self.table is not None
+        return replace(self, point=point, table=self.table[:, columns])
+
+
+def units_of(
+    frame: pd.DataFrame,
+    items: Sequence[str],
+    design: Design,
+    weights: Any,
+    missing: Missing,
+    *,
+    every_row: bool = False,
+) -> Units:
+    """The units of a sample.
+
+    Without PSUs each row is a unit. With strata or PSUs, rows with a missing item count for nothing but their unit
+    stays, so that the variance is that of a part of the sample, not of a smaller sample.
+
+    Parameters
+    ----------
+    frame, items, design, weights, missing
+        As in :func:`csi_lab.resampling.replicates`.
+    every_row
+        Make each row a unit whatever the PSUs, incomplete rows included: for given resamples of rows.
+
+    Raises
+    ------
+    DataError
+        If answers, weights, strata, PSUs or population sizes are unusable.
+    """
+    if design.weights is not None:
+        weights = frame[design.weights]
+    point = Moments.from_frame(frame[list(items)], weights, missing)
+    answers, complete = _compact(frame, items)
+    w = np.ones(len(frame)) if weights is None else np.asarray(weights, dtype=float)
+    w = np.where(complete, w, 0.0)
+    stratum, labels = _codes(frame, design.strata)
+    psu = None if design.psu is None else _codes(frame, design.psu, within=stratum)[0]
+    simple = design.strata is None and psu is None and design.population is None
+    if psu is None or every_row:
+        keep = complete if simple and not every_row else np.ones(len(frame), dtype=bool)
+        fractions = _fractions(frame, design, stratum, np.arange(len(frame)), labels)
+        sizes = complete[keep].astype(int)
+        return Units(point, answers[keep], w[keep], None, sizes, stratum[keep], fractions, labels)
+    count = int(psu.max()) + 1
+    home = np.zeros(count, dtype=int)
+    home[psu] = stratum
+    table = _unit_sums(answers, w, psu, count, point.origin)
+    sizes = np.bincount(psu, weights=complete, minlength=count).astype(int)
+    return Units(point, None, None, table, sizes, home, _fractions(frame, design, stratum, psu, labels), labels)
+
+
+def _contributions(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Weight, weighted answers and weighted products ``(n, 1 + p + p(p + 1)/2)`` of each row."""
+    first, second = np.triu_indices(x.shape[1])
+    weighted = x * w[:, None]
+    return np.concatenate([w[:, None], weighted, weighted[:, first] * x[:, second]], axis=1)
+
+
+def _unit_sums(answers: np.ndarray, w: np.ndarray, unit: np.ndarray, count: int, origin: np.ndarray) -> np.ndarray:
+    """What each unit contributes ``(u, q)``, unit by unit through one small cross-product each."""
+    p = answers.shape[1]
+    upper = np.triu_indices(p)
+    order = np.argsort(unit, kind="stable")
+    ends = np.searchsorted(unit[order], np.arange(count + 1))
+    table = np.zeros((count, 1 + p + len(upper[0])))
+    for u in range(count):
+        rows = order[ends[u] : ends[u + 1]]
+        x = answers[rows] - origin
+        weighted = x * w[rows, None]
+        table[u, 0], table[u, 1 : 1 + p] = w[rows].sum(), weighted.sum(axis=0)
+        table[u, 1 + p :] = (weighted.T @ x)[upper]
+    return table
+
+
+def _compact(frame: pd.DataFrame, items: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Answers ``(n, p)`` in a small whole-number type where they fit one, and which rows are complete."""
+    complete = np.ones(len(frame), dtype=bool)
+    whole = True
+    for item in items:
+        column = frame[item].to_numpy(dtype=float, na_value=np.nan)
+        known = ~np.isnan(column)
+        complete &= known
+        whole = whole and bool(((column == np.rint(column)) & (np.abs(column) < 128))[known].all())
+    answers = np.empty((len(frame), len(items)), dtype=np.int8 if whole else float)
+    for j, item in enumerate(items):
+        answers[:, j] = np.nan_to_num(frame[item].to_numpy(dtype=float, na_value=np.nan))
+    return answers, complete
+
+
+def _codes(
+    frame: pd.DataFrame, column: str | None, within: np.ndarray | None = None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Number of each row's label, and the labels; PSUs are numbered within their stratum, where names may recur."""
+    import pandas as pd
+
+    if column is None:
+        return np.zeros(len(frame), dtype=int), ("all",)
+    values = frame[column]
+    absent = np.flatnonzero(values.isna())
+    if len(absent):
+        shown = ", ".join(str(frame.index[i]) for i in absent[:5])
+        raise DataError(
+            f"the design column {column!r} is empty in {len(absent)} rows: {shown}; fill it or leave them out"
+        )
+    keys = values.astype(str)
+    if within is not None:
+        keys = pd.Series(within).astype(str).to_numpy() + "\x1f" + keys
+    codes, labels = pd.factorize(keys, sort=True)
+    return codes, tuple(map(str, labels))
+
+
+def _fractions(
+    frame: pd.DataFrame, design: Design, stratum: np.ndarray, unit: np.ndarray, labels: Sequence[str]
+) -> np.ndarray:
+    """Units sampled over units in the population, per stratum; 0 where no population size is declared."""
+    fractions = np.zeros(len(labels))
+    if design.population is None:
+        return fractions
+    try:
+        sizes = frame[design.population].to_numpy(dtype=float, na_value=np.nan)
+    except (TypeError, ValueError):
+        raise DataError(f"the population column {design.population!r} holds text") from None
+    problems = []
+    for code, label in enumerate(labels):
+        here = stratum == code
+        n, known = len(np.unique(unit[here])), np.unique(sizes[here])
+        if len(known) != 1 or not np.isfinite(known[0]):
+            problems.append(
+                f"stratum {label!r}: population sizes {known[:4].tolist()}; one number per stratum is needed"
+            )
+        elif known[0] < n:
+            problems.append(f"stratum {label!r}: {n} units sampled from a population of {known[0]:g}")
+        else:
+            fractions[code] = n / known[0]
+    if problems:
+        raise DataError(
+            listed(problems, f"the population column {design.population!r} does not fit the sample"), problems
+        )
+    return fractions

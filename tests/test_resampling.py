@@ -1,0 +1,325 @@
+"""Replicates: agreement with R draw by draw, closed forms, the design honoured, bad designs refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import REFERENCE
+
+import csi_lab as csi
+from csi_lab import DataError, Design, EstimationError, SpecError
+from csi_lab.intervals import interval
+from csi_lab.moments import Moments
+from csi_lab.resampling import GROUPS, LARGE, replicates, requested
+from csi_lab.sem import pls
+
+
+def mean(m: Moments) -> np.ndarray:
+    return m.mean
+
+
+@pytest.fixture(scope="module")
+def clustered() -> pd.DataFrame:
+    """Three strata of 8, 12 and 5 towns, unequal weights; towns differ, so rows within one are alike."""
+    rng = np.random.default_rng(3)
+    rows = []
+    for h, towns in enumerate((8, 12, 5)):
+        for t in range(towns):
+            level = 6 + h + rng.normal()
+            for _ in range(rng.integers(3, 9)):
+                x = np.clip(np.rint(level + rng.normal(size=3)), 1, 10)
+                rows.append([f"s{h}", f"t{t}", 1 + h + rng.random(), [40, 30, 50][h], *x])
+    return pd.DataFrame(rows, columns=["stratum", "town", "w", "N", "x", "y", "z"])
+
+
+DESIGN = Design(weights="w", strata="stratum", psu="town")
+
+
+def test_given_resamples_agree_with_seminr(mobi, ecsi):
+    """tests/reference/pls/mobi_bootstrap200_*: paths, weights, loadings, R2 of 200 resamples within 1e-9."""
+    rows = np.loadtxt(REFERENCE / "pls" / "mobi_bootstrap200_indices.csv", delimiter=",", dtype=int) - 1
+    theirs = pd.read_csv(REFERENCE / "pls" / "mobi_bootstrap200_estimates.csv")
+    made = replicates(mobi, items=ecsi.items, indices=rows)
+    fit = pls(made.moments, ecsi)
+    ours = {
+        **{f"path|{s}|{t}": fit.paths.loc[(s, t)] for s, t in fit.paths.index},
+        **{f"weight|{i}": fit.weights.loc[(c, i)] for c, i in fit.weights.index},
+        **{f"loading|{i}": fit.loadings.loc[(c, i)] for c, i in fit.loadings.index},
+        **{f"r2|{c}": fit.r2.loc[c] for c in fit.r2.index},
+    }
+    assert max(np.abs(ours[c].to_numpy() - theirs[c].to_numpy()).max() for c in theirs.columns) < 1e-9
+    summary = pls(mobi, ecsi).bootstrap(replicates=made)
+    column = theirs["path|Quality|Satisfaction"]
+    row = summary.paths.loc[("Quality", "Satisfaction")]
+    assert row["se"] == pytest.approx(column.std(), abs=1e-9)
+    assert (row["low"], row["high"]) == pytest.approx(tuple(column.quantile([0.025, 0.975])), abs=1e-9)
+
+
+def test_moments_of_a_resample_are_those_of_its_rows(mobi):
+    rows = np.random.default_rng(1).integers(0, 250, size=(3, 250))
+    made = replicates(mobi, indices=rows)
+    for r, at in enumerate(rows):
+        alone = Moments.from_frame(mobi.iloc[at])
+        assert made.moments.mean[r] == pytest.approx(alone.mean, rel=1e-13)
+        assert made.moments.cov[r] == pytest.approx(alone.cov, rel=1e-11)
+
+
+def test_jackknife_of_a_mean_is_its_textbook_error(mobi):
+    """Closed form: JK1 of a mean gives s / sqrt(n) exactly."""
+    found = replicates(mobi, method="jackknife").interval(mean, kind="normal")
+    assert found.se == pytest.approx((mobi.std() / np.sqrt(250)).to_numpy(), rel=1e-10)
+
+
+def test_bootstrap_error_of_a_mean_is_right_within_its_own_error(mobi):
+    """The multinomial bootstrap of a mean has variance (n - 1)/n s2/n; se of an sd of R draws is sd / sqrt(2 R)."""
+    draws = 4000
+    found = replicates(mobi, draws=draws, rng=5).interval(mean)
+    exact = mobi.std().to_numpy() * np.sqrt(249) / 250
+    assert np.abs(found.se / exact - 1).max() < 4.5 / np.sqrt(2 * draws)
+
+
+def stratified_total_error(frame: pd.DataFrame, fpc: bool) -> float:
+    """Taylor error of the weighted mean of x: METHODS 5.2, PSUs within strata."""
+    z = frame["w"] * (frame["x"] - np.average(frame["x"], weights=frame["w"])) / frame["w"].sum()
+    variance = 0.0
+    for _, part in frame.assign(z=z).groupby("stratum"):
+        totals = part.groupby("town")["z"].sum()
+        n = len(totals)
+        factor = 1 - n / part["N"].iloc[0] if fpc else 1
+        variance += factor * n / (n - 1) * ((totals - totals.mean()) ** 2).sum()
+    return float(np.sqrt(variance))
+
+
+@pytest.mark.parametrize("fpc", [False, True])
+def test_clusters_strata_and_weights_reach_the_error(clustered, fpc):
+    """JKn and Rao-Wu against linearisation: equal to first order, and Rao-Wu within its simulation error."""
+    design = Design(weights="w", strata="stratum", psu="town", population="N" if fpc else None)
+    taylor = stratified_total_error(clustered, fpc)
+    jack = replicates(clustered, design, items=["x"], method="jackknife").interval(mean, kind="normal")
+    assert jack.se[0] == pytest.approx(taylor, rel=0.03)
+    draws = 4000
+    rao_wu = replicates(clustered, design, items=["x"], draws=draws, rng=2)
+    assert rao_wu.method == "rao-wu"
+    assert rao_wu.df == 22
+    assert rao_wu.interval(mean).se[0] == pytest.approx(taylor, rel=0.03 + 4 / np.sqrt(2 * draws))
+    naive = replicates(clustered[["x"]], draws=1000, rng=2).interval(mean).se[0]
+    assert naive < 0.7 * taylor
+
+
+def test_point_estimates_use_the_sampling_weights(clustered):
+    made = replicates(clustered, DESIGN, items=["x"], draws=10)
+    assert made.point.mean[0] == pytest.approx(np.average(clustered["x"], weights=clustered["w"]), rel=1e-13)
+
+
+def test_the_same_psu_name_in_two_strata_means_two_psus(clustered):
+    renamed = clustered.assign(town=clustered["stratum"] + clustered["town"])
+    a = replicates(clustered, DESIGN, items=["x"], draws=50, rng=1)
+    b = replicates(renamed, DESIGN, items=["x"], draws=50, rng=1)
+    assert (a.moments.mean == b.moments.mean).all()
+
+
+def test_rao_wu_weights_keep_the_total_in_expectation(clustered):
+    made = replicates(clustered, DESIGN, items=["x"], draws=4000, rng=1)
+    weight = np.asarray(made.moments.weight)
+    assert weight.mean() == pytest.approx(clustered["w"].sum(), abs=4.5 * weight.std() / np.sqrt(4000))
+
+
+def test_draw_r_is_the_same_whatever_the_number_of_draws(mobi, clustered):
+    for data, design in ((mobi[["CUSA1"]], None), (clustered, DESIGN)):
+        items = ["CUSA1"] if design is None else ["x"]
+        few = replicates(data, design, items=items, draws=70, rng=9)
+        many = replicates(data, design, items=items, draws=150, rng=9)
+        assert (few.moments.mean == many.moments.mean[:70]).all()
+        # Whole answers often meet in their mean; mean and variance together tell resamples apart.
+        both = np.column_stack([many.moments.mean[:, 0], many.moments.cov[:, 0, 0]])
+        assert len(np.unique(both, axis=0)) > 145
+
+
+def test_random_groups_give_the_error_of_a_large_sample():
+    """n beyond LARGE: 1,000 groups of rows; the error of a mean and of a correlation within the simulation's own."""
+    n = LARGE + 5_000
+    rng = np.random.default_rng(4)
+    x = rng.integers(1, 11, n)
+    frame = pd.DataFrame({"x": x, "y": np.clip(x + rng.integers(-3, 4, n), 1, 10)}).sort_values("x")
+    made = replicates(frame, draws=2000, rng=1)
+    assert made.method == "random groups"
+    assert made.df == GROUPS - 1
+    exact = frame.std().to_numpy() / np.sqrt(n)
+    # 1,000 groups estimate an sd to 1/sqrt(2 * 999), 2,000 draws to 1/sqrt(4000).
+    band = 4.5 * np.hypot(1 / np.sqrt(2 * 999), 1 / np.sqrt(4000))
+    assert np.abs(made.interval(mean).se / exact - 1).max() < band
+
+
+def test_published_replicate_weights_can_be_used(clustered):
+    rows = np.random.default_rng(1).multinomial(len(clustered), np.full(len(clustered), 1 / len(clustered)), size=20)
+    w = rows * clustered["w"].to_numpy()
+    made = replicates(clustered, Design(weights="w"), items=["x", "y"], replicate_weights=w)
+    for r in range(3):
+        assert made.moments.mean[r, 0] == pytest.approx(np.average(clustered["x"], weights=w[r]), rel=1e-12)
+    with pytest.raises(SpecError, match="kind='bc'"):
+        made.interval(mean, kind="bca")
+
+
+def test_incomplete_rows_leave_their_psu_in_the_design(clustered):
+    holes = clustered.astype({"x": float})
+    holes.loc[(holes["stratum"] == "s2") & (holes["town"] == "t0"), "x"] = np.nan
+    made = replicates(holes, DESIGN, items=["x"], draws=20)
+    assert made.df == 22
+    assert made.point.n == holes["x"].notna().sum()
+
+
+def test_selecting_items_changes_no_number(clustered, mobi):
+    for data, design, items in ((clustered, DESIGN, ["x", "y", "z"]), (mobi, None, list(mobi.columns[:3]))):
+        whole = replicates(data, design, items=items, draws=30, rng=1)
+        part, alone = whole[items[::-2]], replicates(data, design, items=items[::-2], draws=30, rng=1)
+        assert part.moments.cov == pytest.approx(alone.moments.cov, rel=1e-12)
+        assert part.jackknife.cov == pytest.approx(alone.jackknife.cov, rel=1e-12)
+
+
+def test_percentile_and_normal_intervals_of_known_draws():
+    draws = np.arange(101, dtype=float)
+    found = interval(np.array(50.0), draws, level=0.9)
+    assert [*map(float, (found.low, found.high))] == pytest.approx([5, 95], rel=1e-12)
+    flat = interval(np.array(50.0), draws, kind="normal", df=10)
+    assert flat.high - 50 == pytest.approx(2.228139 * draws.std(ddof=1), rel=1e-6)
+
+
+def test_bias_correction_is_nothing_for_centred_draws_and_bca_without_skew_is_bc():
+    draws = np.linspace(-1, 1, 2001)
+    bc = interval(np.array(0.0), draws, kind="bc")
+    plain = interval(np.array(0.0), draws)
+    assert [*map(float, (bc.low, bc.high))] == pytest.approx([*map(float, (plain.low, plain.high))], abs=1e-3)
+    even = interval(np.array(0.0), draws, kind="bca", jackknife=np.array([-1.0, 0.0, 1.0]))
+    assert [*map(float, (even.low, even.high))] == pytest.approx([*map(float, (bc.low, bc.high))], rel=1e-12)
+
+
+def test_bca_meets_efrons_formula():
+    """Share below .4, acceleration .05: z0 = -.25335, ends at Phi(z0 + (z0 +- z)/(1 - a(z0 +- z)))."""
+    from scipy.stats import norm
+
+    draws = np.sort(np.random.default_rng(1).normal(size=5000))
+    centre = (draws[1999] + draws[2000]) / 2
+    jack = np.r_[np.full(9, 0.1), -0.9]
+    gap = jack.mean() - jack
+    a = (gap**3).sum() / (6 * (gap**2).sum() ** 1.5)
+    z0 = norm.ppf(0.4)
+    shares = [norm.cdf(z0 + (z0 + z) / (1 - a * (z0 + z))) for z in norm.ppf([0.025, 0.975])]
+    found = interval(np.array(centre), draws, kind="bca", jackknife=jack)
+    assert [*map(float, (found.low, found.high))] == pytest.approx(np.quantile(draws, shares).tolist(), rel=1e-9)
+
+
+def test_studentised_interval_of_a_mean_is_the_bootstrap_t(mobi):
+    made = replicates(mobi[["CUSA1"]], draws=2000, rng=1)
+    se = lambda m: m.sd / np.sqrt(250)  # noqa: E731
+    found = made.interval(mean, kind="studentised", se=se)
+    t = (made.moments.mean[:, 0] - found.estimate[0]) / (made.moments.sd[:, 0] / np.sqrt(250))
+    low, high = np.quantile(t, [0.025, 0.975])
+    point = se(made.point)[0]
+    assert found.low[0] == pytest.approx(found.estimate[0] - high * point, rel=1e-10)
+    assert found.high[0] == pytest.approx(found.estimate[0] - low * point, rel=1e-10)
+
+
+def test_failed_draws_are_counted_and_left_out():
+    draws = np.array([[1.0, 1.0], [np.nan, 2.0], [3.0, 3.0]])
+    found = interval(np.array([2.0, 2.0]), draws, level=0.5)
+    assert found.failed.tolist() == [1, 0]
+    assert found.se == pytest.approx([np.sqrt(2), 1.0])
+    assert "up to 1 draws without a value" in str(found)
+
+
+def test_an_item_that_is_constant_in_some_draws_is_named():
+    frame = pd.DataFrame({"x": [1] * 11 + [5], "y": np.arange(12) % 5, "z": np.arange(12) % 4})
+    model = csi.PathModel({"X": ["x"], "Y": ["y"], "Z": ["z"]}, {"Z": ["Y"], "Y": ["X"]})
+    fit = pls(frame, model).bootstrap(draws=200, rng=1)
+    flat = fit.replicates.constant_items()
+    assert flat["x"] > 20
+    assert f"constant items: x in {flat['x']}" in str(fit)
+    failed = int((~fit.replicated.converged).sum())
+    assert failed >= flat["x"]
+    assert f"{failed} draws without a solution left out" in str(fit)
+    assert fit.paths.notna().all(axis=None)
+
+
+def test_every_table_of_a_bootstrapped_fit_has_its_interval(mobi, ecsi):
+    fit = pls(mobi, ecsi)
+    drawn = fit.bootstrap(draws=200, rng=1)
+    for name in ("paths", "weights", "loadings", "r2", "r2_adjusted", "total_effects", "indirect_effects"):
+        table = getattr(drawn, name)
+        assert list(table.columns) == ["estimate", "se", "low", "high"]
+        assert (table["estimate"] == getattr(fit, name)["estimate"]).all()
+        assert (table["low"] <= table["high"]).all()
+
+
+@pytest.mark.parametrize("kind", ["percentile", "normal", "bc", "bca"])
+def test_intervals_of_a_path_cover_its_bootstrap_centre(mobi, ecsi, kind):
+    row = pls(mobi, ecsi).bootstrap(draws=400, rng=1, kind=kind).paths.loc[("Quality", "Satisfaction")]
+    assert row["low"] < row["estimate"] < row["high"]
+    assert row["se"] == pytest.approx(0.0677, rel=0.2)  # seminr, 200 draws
+
+
+def test_the_index_carries_the_design(clustered):
+    model = csi.PathModel({"X": ["x", "y"], "Z": ["z"]}, {"Z": ["X"]})
+    made = replicates(clustered, DESIGN, items=["x", "y", "z"], draws=400, rng=1)
+    fit = pls(made.point, model).bootstrap(replicates=made)
+    whole = csi.index.from_fit(fit, (1, 10), target="Z")
+    assert "rao-wu" in whole.interval
+    single = csi.index.from_items(clustered, {"Z": ["z"]}, (1, 10), target="Z", replicates=made)
+    assert (whole.se, whole.low) == pytest.approx((single.se, single.low), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f[(f["stratum"] != "s2") | (f["town"] == "t0")], r"single PSU: \['s2'\].*merge"),
+        (lambda f: f.assign(stratum=f["stratum"].where(f.index > 2)), "'stratum' is empty in 3 rows: 0, 1, 2"),
+        (lambda f: f.drop(columns="town"), r"not in the data: \['town'\]"),
+        (lambda f: f.assign(w=-1), "'?w'?.*negative|negative"),
+    ],
+)
+def test_unusable_designs_are_refused_with_the_remedy(clustered, change, message):
+    with pytest.raises(DataError, match=message):
+        replicates(change(clustered), DESIGN, items=["x"], draws=10)
+
+
+def test_population_sizes_must_fit_the_sample(clustered):
+    design = Design(strata="stratum", psu="town", population="N")
+    with pytest.raises(DataError, match=r"8 units sampled from a population of 3"):
+        replicates(clustered.assign(N=3), design, items=["x"], draws=10)
+    mixed = clustered.assign(N=np.arange(len(clustered)))
+    with pytest.raises(DataError, match="one number per stratum"):
+        replicates(mixed, design, items=["x"], draws=10)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"method": "parametric"}, "use one of"),
+        ({"draws": 1}, "at least 2"),
+        ({"indices": np.zeros((2, 3), int), "replicate_weights": np.ones((2, 3))}, "not both"),
+        ({"method": "bootstrap", "design": Design(psu="q1")}, "would ignore"),
+    ],
+)
+def test_contradictory_settings_are_refused(settings, message):
+    frame = pd.DataFrame({"q1": [1, 2, 3], "q2": [2, 3, 1]})
+    with pytest.raises(SpecError, match=message):
+        replicates(frame, settings.pop("design", None), **settings)
+
+
+def test_moments_have_no_rows_to_draw(mobi):
+    with pytest.raises(DataError, match="no rows"):
+        requested(Moments.from_frame(mobi), ["CUSA1"], draws=100)
+    assert requested(mobi, ["CUSA1"]) is None
+    with pytest.raises(EstimationError, match="came from moments"):
+        pls(Moments.from_frame(mobi), csi.load_survey("mobile").model).bootstrap()
+
+
+def test_jackknife_replicates_have_normal_intervals_only(mobi):
+    with pytest.raises(SpecError, match="use kind='normal'"):
+        replicates(mobi[["CUSA1"]], method="jackknife").interval(mean)
+
+
+def test_a_survey_brings_its_design():
+    survey = csi.load_survey("mobile")
+    assert survey.replicates(draws=20, rng=1).df == 249
+    assert (survey.replicates(20, 1).moments.mean == csi.replicates(survey, draws=20, rng=1).moments.mean).all()
