@@ -199,3 +199,11 @@ def test_nobody_disappears_from_the_groups():
     weighted = index.by_group(frame, ["a", "a", "b", None], {"x": 1.0}, (1, 10), case_weights=[3, 1, 1, 1])
     assert weighted.loc["a", "estimate"] == pytest.approx(25)
     assert "low" not in weighted
+
+
+def test_group_intervals_are_withheld_from_clustered_samples(mobi):
+    class Clustered:
+        design, frame = Design(psu="town"), mobi
+
+    table = index.by_group(Clustered(), np.arange(250) % 2, {"CUSA1": 1.0}, (1, 10))
+    assert list(table.columns) == ["estimate", "n", "left_out"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import ndtri
 
+from csi_lab.design import Design
 from csi_lab.index.formula import Bounds, limits, require_weights
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def respondent_index(frame: pd.DataFrame, weights: Mapping[str, float] | pd.Seri
 
 
 def by_group(
-    frame: pd.DataFrame,
+    data: Any,
     groups: Sequence[Any] | pd.Series,
     weights: Mapping[str, float] | pd.Series,
     bounds: Bounds,
@@ -69,13 +70,15 @@ def by_group(
 
     Parameters
     ----------
-    frame, weights, bounds
+    data
+        A survey (its design weights are used) or a DataFrame, one row per respondent.
+    weights, bounds
         As in :func:`respondent_index`.
     groups
         Group of each respondent; respondents without a group or with a missing item are left out of their group's row
         and counted in ``left_out`` (groups) or in the row named ``(no group)``.
     case_weights
-        Sampling weights; with them there is no interval, because it would ignore the design.
+        Sampling weights of a DataFrame. With weights, strata or clusters there is no interval: it would ignore them.
     level
         Confidence level.
 
@@ -98,6 +101,10 @@ def by_group(
     """
     import pandas as pd
 
+    frame, design = getattr(data, "frame", data), getattr(data, "design", Design())
+    if case_weights is None and design.weights is not None:
+        case_weights = frame[design.weights]
+    simple = design.simple and case_weights is None
     each = respondent_index(frame, weights, bounds).to_numpy()
     label = pd.Series(np.asarray(groups, dtype=object))
     label = label.where(label.notna(), "(no group)").astype(str).to_numpy()
@@ -109,7 +116,7 @@ def by_group(
         given = here & ~np.isnan(each)
         x, v = each[given], w[given]
         row: dict[str, Any] = {"group": name, "estimate": float(x @ v / v.sum()) if v.sum() > 0 else np.nan}
-        if case_weights is None:
+        if simple:
             se = float(x.std(ddof=1) / np.sqrt(len(x))) if len(x) > 1 else np.nan
             row |= {"se": se, "low": row["estimate"] - z * se, "high": row["estimate"] + z * se}
         rows.append(row | {"n": len(x), "left_out": int(here.sum()) - len(x)})
