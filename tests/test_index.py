@@ -104,6 +104,9 @@ def negative(mobi):
 
 def test_a_negative_weight_is_refused_by_name_and_other_constructs_stay(negative):
     assert index.negative_weights(negative)["item"].tolist() == ["PERQ1"]
+    # An interval that reaches below zero is no negative weight.
+    drawn = negative.bootstrap(draws=100)
+    assert index.negative_weights(drawn)["item"].tolist() == ["PERQ1"]
     with pytest.raises(EstimationError, match=r"Quality: negative weight of PERQ1 \(-0\.\d+\)"):
         index.from_fit(negative, (1, 10))
     only = index.from_fit(negative, (1, 10), constructs=["Satisfaction"])

@@ -210,14 +210,24 @@ def compare(data: Any, bounds: Bounds, model: PathModel | None = None, **setting
 def negative_weights(fit: PLSFit) -> pd.DataFrame:
     """Items whose outer weight is negative, so that their construct has no 0-100 index; one row each, empty if none.
 
+    ``estimate`` is the weight; for several draws the lowest.
+
     Examples
     --------
     >>> import csi_lab as csi
     >>> len(negative_weights(csi.sem.pls(csi.load_survey("mobile"))))
     0
     """
-    table = fit.weights.reset_index("item")
-    return table[(table.drop(columns="item") < 0).any(axis=1)]
+    import pandas as pd
+
+    negative = (fit.solution.weights < 0).reshape(-1, len(fit.model.items)).any(axis=0)
+    pairs = [(c, item) for c, items in fit.model.constructs.items() for item in items]
+    rows = [(c, item, w) for (c, item), w, bad in zip(pairs, _lowest(fit), negative, strict=True) if bad]
+    return pd.DataFrame(rows, columns=["construct", "item", "estimate"]).set_index("construct")
+
+
+def _lowest(fit: PLSFit) -> np.ndarray:
+    return fit.solution.weights.reshape(-1, len(fit.model.items)).min(axis=0)
 
 
 @dataclass(frozen=True, eq=False)
