@@ -220,14 +220,10 @@ def negative_weights(fit: PLSFit) -> pd.DataFrame:
     """
     import pandas as pd
 
-    negative = (fit.solution.weights < 0).reshape(-1, len(fit.model.items)).any(axis=0)
+    lowest = fit.solution.weights.reshape(-1, len(fit.model.items)).min(axis=0)
     pairs = [(c, item) for c, items in fit.model.constructs.items() for item in items]
-    rows = [(c, item, w) for (c, item), w, bad in zip(pairs, _lowest(fit), negative, strict=True) if bad]
+    rows = [(c, item, float(w)) for (c, item), w in zip(pairs, lowest, strict=True) if w < 0]
     return pd.DataFrame(rows, columns=["construct", "item", "estimate"]).set_index("construct")
-
-
-def _lowest(fit: PLSFit) -> np.ndarray:
-    return fit.solution.weights.reshape(-1, len(fit.model.items)).min(axis=0)
 
 
 @dataclass(frozen=True, eq=False)
