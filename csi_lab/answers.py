@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def split_weights(frame: pd.DataFrame, weights: Any) -> tuple[pd.DataFrame, np.ndarray | None]:
     """Items and weights apart, the weights checked.
 
-    ``weights`` is ``None``, one number >= 0 per row, or the name of a column, which is then no item.
+    ``weights`` is ``None``, one number >= 0 per row, or the name of a column, which is then no item. A Series goes by
+    its index, other sequences by position.
 
     Raises
     ------
@@ -33,7 +34,7 @@ def split_weights(frame: pd.DataFrame, weights: Any) -> tuple[pd.DataFrame, np.n
             raise DataError(f"the weight column {weights!r} is not in the data")
         label, values, frame = f"the weights {weights!r}", frame[weights], frame.drop(columns=weights)
     else:
-        values = weights
+        values = _aligned(weights, frame)
     try:
         w = np.asarray(values, dtype=float)
     except (TypeError, ValueError):
@@ -83,6 +84,15 @@ def infinite_values(frame: pd.DataFrame) -> str:
     where = {str(c): np.flatnonzero(np.isinf(frame[c].to_numpy(dtype=float, na_value=np.nan))) for c in frame.columns}
     places = "; ".join(f"{c!r} in rows {_rows(frame, at)}" for c, at in where.items() if len(at))
     return f"infinite values: {places}; correct them or mark them as missing"
+
+
+def _aligned(weights: Any, frame: pd.DataFrame) -> Any:
+    """A Series of weights in the order of the rows, by its index."""
+    if not hasattr(weights, "reindex") or len(weights) != len(frame) or weights.index.equals(frame.index):
+        return weights
+    if not weights.index.is_unique or set(weights.index) != set(frame.index):
+        raise DataError("the weights are a Series with another index than the data; align them, or give .to_numpy()")
+    return weights.reindex(frame.index)
 
 
 def _is_missing(value: object) -> bool:

@@ -43,8 +43,8 @@ def place(model: PathModel) -> dict[str, tuple[float, float]]:
     return {c: (float(left[x]), float(-ROW * y)) for c, x, y in zip(names, columns, rows, strict=True)}
 
 
-def label_spots(segments: np.ndarray, width: float, height: float) -> np.ndarray:
-    """Where to write one label on each arrow so that labels cover neither each other nor other arrows.
+def label_spots(segments: np.ndarray, width: float, height: float, boxes: np.ndarray | None = None) -> np.ndarray:
+    """Where to write one label on each arrow so that labels cover neither each other, nor boxes, nor other arrows.
 
     Parameters
     ----------
@@ -52,6 +52,8 @@ def label_spots(segments: np.ndarray, width: float, height: float) -> np.ndarray
         ``(m, 2, 2)`` tail and head of each arrow.
     width, height
         Size of a label.
+    boxes
+        ``(k, 4)`` centre, width and height of each box.
 
     Returns
     -------
@@ -73,7 +75,11 @@ def label_spots(segments: np.ndarray, width: float, height: float) -> np.ndarray
         covered = (apart.max(axis=2) < 1).sum(axis=1)
         others = np.delete(segments, i, axis=0)
         crossed = (_distance(candidates / (1, height / width), others / (1, height / width)) < width / 2).sum(axis=1)
-        spots[i] = candidates[np.argmin(10 * covered + 2 * crossed + np.abs(shares - 0.5))]
+        hidden = np.zeros(len(shares))
+        if boxes is not None:
+            reach = (boxes[:, 2:] + (width, height)) / 2
+            hidden = (np.abs(candidates[:, None] - boxes[:, :2]) < reach).all(axis=2).sum(axis=1)
+        spots[i] = candidates[np.argmin(20 * hidden + 10 * covered + 2 * crossed + np.abs(shares - 0.5))]
     return spots
 
 

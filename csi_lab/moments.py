@@ -53,7 +53,7 @@ class Moments:
         Weighted sums ``(..., p)`` and cross-products ``(..., p, p)`` about the origin. Leading axes are replicates or
         groups; every estimator of the package broadcasts over them.
     dropped
-        Rows left out because an item was missing.
+        Rows left out because an item was missing or their weight is zero.
     weighted
         Whether the rows carried weights of their own.
     ddof
@@ -97,7 +97,8 @@ class Moments:
             Sampling weights >= 0: an array or Series with one number per row, or the name of a column of ``frame``,
             which is then no item.
         missing
-            ``"listwise"`` leaves rows with a missing item out and counts them in ``dropped``; ``"raise"`` refuses them.
+            ``"listwise"`` leaves rows with a missing item out and counts them in ``dropped``, as it does rows of weight
+            zero; ``"raise"`` refuses rows with a missing item.
 
         Raises
         ------
@@ -112,12 +113,16 @@ class Moments:
         names = tuple(str(c) for c in frame.columns)
         origin: np.ndarray | None = None
         sums, products = np.zeros(len(names)), np.zeros((len(names), len(names)))
-        rows, weight, dropped = 0, 0.0, 0
+        rows, weight, dropped, holes = 0, 0.0, 0, 0
         answered = np.zeros(len(names), dtype=int)
         for start, block in _blocks(frame):
             if np.isinf(block).any():
                 raise DataError(infinite_values(frame))
             complete = ~np.isnan(block).any(axis=1)
+            holes += len(block) - int(complete.sum())
+            if w is not None:
+                # A row of weight zero stands for nobody: it must not count as a respondent.
+                complete &= w[start : start + len(complete)] > 0
             left_out = len(block) - int(complete.sum())
             if left_out:
                 answered += (~np.isnan(block)).sum(axis=0)
@@ -139,18 +144,17 @@ class Moments:
                 weight += float(v.sum())
             products += part
             rows += len(block)
-        if dropped and missing == "raise":
+        if holes and missing == "raise":
             raise DataError(
-                f"{dropped} of {len(frame)} rows have missing answers; choose missing='listwise' to leave them out"
+                f"{holes} of {len(frame)} rows have missing answers; choose missing='listwise' to leave them out"
             )
         if origin is None:
             empty = [c for c, k in zip(names, answered, strict=True) if k == 0]
             raise DataError(
                 f"no row of {len(frame)} has answers to all {len(names)} items"
+                + (" and a positive weight" if w is not None else "")
                 + (f"; items without any answer: {empty}" if empty and len(frame) else "")
             )
-        if weight <= 0:
-            raise DataError(f"the weights of the {rows} complete rows sum to {weight:g}; at least one must be positive")
         return cls(names, rows, weight, origin, sums, (products + products.T) / 2, dropped, w is not None)
 
     @classmethod
@@ -301,7 +305,8 @@ class Moments:
 
     def __str__(self) -> str:
         several = f" x {self.shape} sets" if self.shape else ""
-        left_out = f", {self.dropped} left out (missing answers)" if self.dropped else ""
+        why = "missing answers or weight zero" if self.weighted else "missing answers"
+        left_out = f", {self.dropped} left out ({why})" if self.dropped else ""
         rows = f"{self.n} rows" if np.ndim(self.n) == 0 else f"{np.min(self.n)} to {np.max(self.n)} rows"
         return f"moments of {len(self.names)} items{several}: {rows}{left_out}" + (
             ", weighted" if self.weighted else ""

@@ -88,7 +88,8 @@ def path_diagram(
         _, ax = plt.subplots(figsize=(0.74 * np.ptp(x) + 1.7, 0.85 * np.ptp(y) + 1.2), layout="constrained")
     strongest = max((abs(b) for b in coefficients.values()), default=1.0)
     segments = np.array([_between(centres[s], centres[t], width, height) for s, t in model.edges]).reshape(-1, 2, 2)
-    spots = label_spots(segments, 0.52, 0.26)
+    boxes = np.array([(*centre, width, height) for centre in centres.values()])
+    spots = label_spots(segments, 0.52, 0.26, boxes)
     for edge, (tail, head), spot in zip(model.edges, segments.tolist(), spots.tolist(), strict=True):
         value = coefficients.get(edge)
         line = 1.4 if value is None else 0.6 + 4.0 * abs(value) / max(strongest, 1e-12)
@@ -223,7 +224,7 @@ def answer_bars(
     answers
         One item, ``(n,)``; missing answers are left out.
     bounds
-        Lowest and highest possible answer; whole-numbered answers in between each get a bar.
+        Lowest and highest possible answer; each whole answer gets a bar, on scales of more than 20 steps several.
     cuts
         Lowest answers of the boxes; each line is labelled with the share at or above it.
     weights
@@ -234,7 +235,7 @@ def answer_bars(
     Raises
     ------
     DataError
-        If there is no answer, or one lies outside the bounds or is not a whole number.
+        If there is no answer, or one lies outside the bounds.
 
     Examples
     --------
@@ -248,23 +249,31 @@ def answer_bars(
     given = ~np.isnan(x)
     w = (np.ones(len(x)) if weights is None else np.asarray(weights, dtype=float))[given]
     x, w = x[given], w / w.sum()
+    fractions = int((x != np.rint(x)).sum())
     low, high = bounds
-    if not len(x) or (x != np.rint(x)).any() or (x < low).any() or (x > high).any():
-        raise DataError(f"need whole-numbered answers from {low:g} to {high:g}")
+    if not len(x) or (x < low).any() or (x > high).any():
+        raise DataError(f"need answers from {low:g} to {high:g}")
     if ax is None:
         _, ax = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
-    values = np.arange(low, high + 1)
-    share = np.array([w[x == v].sum() for v in values]) * 100
-    ax.bar(values, share, color=ACCENT, width=0.8)
+    # Wide scales get bars of several points, fractions go to the whole answer below; the axis says so.
+    step = max(1, int(np.ceil((high - low) / 20)))
+    values = np.arange(low, high + 1, step)
+    bar = np.floor((x - low) / step)
+    share = np.array([w[bar == k].sum() for k in range(len(values))]) * 100
+    ax.bar(values + (step - 1) / 2, share, color=ACCENT, width=0.8 * step)
+    if step > 1 or fractions:
+        xlabel = f"{xlabel} (bars of {step} point{'s' * (step > 1)}" + (
+            ", fractions in the answer below)" if fractions else ")"
+        )
     top = share.max()
-    for step, cut in enumerate(sorted(cuts, reverse=True)):
-        height = top * (1.08 + 0.13 * step)
+    for level, cut in enumerate(sorted(cuts, reverse=True)):
+        height = top * (1.08 + 0.13 * level)
         ax.vlines(cut - 0.5, 0, height, color=INK, lw=1, ls="--")
         label = f"{cut:g} or more: {100 * w[x >= cut].sum():.0f} %"
         ax.annotate(label, (cut - 0.5, height), xytext=(4, 0), textcoords="offset points", ha="left", va="center")
     ax.set_xlabel(xlabel, parse_math=False)
     ax.set(ylabel="share of respondents, %", ylim=(0, top * (1.12 + 0.13 * len(cuts))))
-    ax.set_xlim(low - 0.7, high + 1.6)
+    ax.set_xlim(low - 0.7 * step, high + 1.6 * step + 0.05 * (high - low))
     if len(values) <= 12:
         ax.set_xticks(values)
     ax.spines[["top", "right"]].set_visible(False)

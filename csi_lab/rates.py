@@ -116,7 +116,8 @@ def satisfaction_rate(
         raise DataError("answers and weights must be numbers") from None
     if x.ndim != 1 or w.shape != x.shape:
         raise DataError(f"need one answer and one weight per respondent; got shapes {x.shape} and {w.shape}")
-    given = ~np.isnan(x)
+    # A row of weight zero stands for nobody; NaN weights stay, to be refused below.
+    given = ~np.isnan(x) & (w != 0)
     x, w = x[given], w[given]
     if not len(x) or not np.isfinite(w).all() or (w < 0).any() or not w.sum() > 0:
         raise DataError("no answers, or weights that are missing, negative or all zero")

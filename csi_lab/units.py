@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from csi_lab.answers import split_weights
 from csi_lab.design import Design
 from csi_lab.errors import DataError, listed
 from csi_lab.moments import Missing, Moments
@@ -165,8 +166,9 @@ def units_of(
         weights = frame[design.weights]
     point = Moments.from_frame(frame[list(items)], weights, missing)
     answers, complete = _compact(frame, items)
-    w = np.ones(len(frame)) if weights is None else np.asarray(weights, dtype=float)
-    w = np.where(complete, w, 0.0)
+    given = split_weights(frame[list(items)], weights)[1]
+    w = np.where(complete, 1.0 if given is None else given, 0.0)
+    complete = w > 0
     stratum, labels = _codes(frame, design.strata)
     psu = None if design.psu is None else _codes(frame, design.psu, within=stratum)[0]
     simple = design.strata is None and psu is None and design.population is None

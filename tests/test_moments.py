@@ -147,7 +147,7 @@ def test_bad_frames_are_refused_by_name(frame, message):
         ([1, -1, 1], "negative in 1 rows: 1"),
         ([1, np.nan, 1], "missing"),
         ([1, 1], "shape"),
-        ([0, 0, 0], "sum to 0"),
+        ([0, 0, 0], "no row of 3 has answers to all 1 items and a positive weight"),
         (["a", "b", "c"], "not numbers"),
         ("w", "'w' is not in the data"),
     ],
@@ -177,6 +177,22 @@ def test_second_weights_are_refused_and_absent_columns_named():
         as_moments(frame, ["x", "z"])
     with pytest.raises(DataError, match="got list"):
         as_moments([1, 2, 3])
+
+
+def test_rows_of_weight_zero_are_no_respondents(answers):
+    w = np.r_[np.ones(100), np.zeros(500)]
+    weighted, alone = Moments.from_frame(answers, weights=w), Moments.from_frame(answers[:100])
+    assert (weighted.n, weighted.dropped) == (100, 500)
+    assert (weighted.cov == alone.cov).all()
+    assert "500 left out (missing answers or weight zero)" in str(weighted)
+
+
+def test_a_series_of_weights_goes_by_its_index():
+    frame = pd.DataFrame({"x": [1.0, 5.0]}, index=["a", "b"])
+    turned = pd.Series([3.0, 1.0], index=["b", "a"])
+    assert Moments.from_frame(frame, weights=turned).mean[0] == pytest.approx(4)
+    with pytest.raises(DataError, match="another index"):
+        Moments.from_frame(frame, weights=pd.Series([1.0, 2.0]))
 
 
 def test_unknown_treatment_of_missing_answers_is_refused():

@@ -62,6 +62,17 @@ def test_columns_follow_the_paths_and_no_arrow_runs_through_a_box(name):
                 assert abs(y0 + (x - x0) / (x1 - x0) * (y1 - y0) - y) > 0.36, (source, target, other)
 
 
+def test_labels_on_arrows_keep_clear_of_boxes():
+    names = [f"C{i}" for i in range(7)]
+    model = csi.PathModel({n: f"x{n}" for n in names}, {t: names[:i] for i, t in enumerate(names) if i})
+    centres = place(model)
+    boxes = np.array([(*c, 1.5, 0.72) for c in centres.values()])
+    segments = np.array([plots._between(centres[s], centres[t], 1.5, 0.72) for s, t in model.edges])
+    for spot in label_spots(segments, 0.52, 0.26, boxes):
+        inside = (np.abs(spot - boxes[:, :2]) < boxes[:, 2:] / 2).all(axis=1)
+        assert not inside.any()
+
+
 def test_labels_on_arrows_do_not_cover_each_other():
     model = csi.load_survey("reputation").model
     centres = place(model)
@@ -121,7 +132,17 @@ def test_answer_bars_are_shares_of_those_who_answered():
     assert written(ax) == ["2 or more: 50 %"]
 
 
-@pytest.mark.parametrize("answers", [[], [0], [11], [2.5], [np.nan]])
+def test_fractions_and_wide_scales_are_binned_and_said_so():
+    ax = plots.answer_bars([2.5, 2, 3], (1, 3))
+    assert [bar.get_height() for bar in ax.patches] == pytest.approx([0, 200 / 3, 100 / 3])
+    assert "fractions in the answer below" in ax.get_xlabel()
+    wide = plots.answer_bars([0, 4, 100], (0, 100))
+    assert wide.patches[0].get_height() == pytest.approx(200 / 3)
+    assert sum(bar.get_height() for bar in wide.patches) == pytest.approx(100)
+    assert "bars of 5 points" in wide.get_xlabel()
+
+
+@pytest.mark.parametrize("answers", [[], [0], [11], [np.nan]])
 def test_answers_outside_the_scale_are_refused(answers):
     with pytest.raises(DataError, match="from 1 to 10"):
         plots.answer_bars(answers, (1, 10))

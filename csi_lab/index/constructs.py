@@ -7,11 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import stdtrit
 
 from csi_lab.errors import EstimationError, SpecError
 from csi_lab.estimates import estimate_table
-from csi_lab.index.formula import Bounds, index_values, limits, require_means_inside, require_weights
+from csi_lab.index.formula import (
+    Bounds,
+    index_values,
+    limits,
+    require_answers_inside,
+    require_means_inside,
+    require_weights,
+)
 from csi_lab.index.result import VARIANTS, IndexResult, Variant
 from csi_lab.intervals import Kind
 from csi_lab.model import PathModel
@@ -37,6 +44,9 @@ def from_fit(
 
     .. math:: I = 100 \, \frac{\sum_h v_h (\bar x_h - \min_h)}{\sum_h v_h (\max_h - \min_h)}
 
+    ``weights`` of the result are those of the items after rescaling each to 0-100, :math:`v_h (\max_h - \min_h)`,
+    brought to sum 1; where all items share one scale they are the v themselves.
+
     Parameters
     ----------
     fit
@@ -46,7 +56,7 @@ def from_fit(
     variant
         The weights v. ``"acsi"`` (default for a fit on standardised items): w / sd, the unstandardised outer weights of
         the ACSI formula [1]_. ``"standardised"``: w. ``"unscaled"`` (default for a fit with ``scaled=False``): its w.
-        ``"equal"``: 1.
+        ``"equal"``: the same for every item rescaled to 0-100.
     target
         Construct for ``value, se, low, high``; default ``"Satisfaction"`` when there is one.
     constructs
@@ -69,8 +79,8 @@ def from_fit(
     Notes
     -----
     A bootstrapped fit (``fit.bootstrap(...)``) gives intervals of the whole estimation that honour the design. Without
-    it the interval holds the weights fixed, se = sd of the respondents' index / sqrt(n), and is given for simple random
-    samples with equal weights only; on the ECSI mobile data its se is within 0.01 of the bootstrap's.
+    it the interval holds the weights fixed, se = sd of the respondents' index / sqrt(n), ends by Student's t, for
+    simple random samples with equal weights only; on the ECSI mobile data its se is within 0.01 of the bootstrap's.
 
     References
     ----------
@@ -95,22 +105,23 @@ def from_fit(
             f"variant {variant!r} needs weights of PLS with scaled={needed}; this fit has scaled={fit.scaled}: "
             f"estimate again with csi.sem.pls(..., scaled={needed})"
         )
-    of: Callable[[PLSFit], np.ndarray] = {
+    of: Callable[[PLSFit], np.ndarray | None] = {
         "acsi": lambda fit: fit.solution.weights / fit.moments.sd,
         "standardised": lambda fit: fit.solution.weights,
         "unscaled": lambda fit: fit.solution.weights,
-        "equal": lambda fit: np.ones(fit.solution.weights.shape),
+        "equal": lambda fit: None,
     }[variant]
     choice = _Choice.of(fit.model, bounds, constructs, target)
-    values = choice.values(fit.moments, of(fit))
+    shares = choice.shares(fit.moments, of(fit))
     if fit.replicates is None:
-        table, interval = _linear(choice, fit.moments, of(fit), values, fit.design.simple, level)
+        table, interval = _linear(choice, fit.moments, shares, fit.design.simple, level)
     else:
-        found = fit.interval(lambda fit: choice.values(fit.moments, of(fit)))
+        found = fit.interval(lambda fit: choice.values(fit.moments, choice.shares(fit.moments, of(fit))))
         table = found.to_frame(choice.constructs, ["construct"])
         level = fit.level
         interval = f"{found.kind} from {found.draws} replicates of the whole estimation ({fit.replicates.method})"
-    return IndexResult(table, choice.normalised(of(fit)), variant, choice.target, level, interval)
+    rows = _rows(fit.moments, choice.constructs)
+    return IndexResult(table, choice.normalised(shares), rows, variant, choice.target, level, interval)
 
 
 def from_items(
@@ -125,7 +136,10 @@ def from_items(
     kind: Kind = "percentile",
     level: float = 0.95,
 ) -> IndexResult:
-    """Indices with equal weights, without a model: the mean of the items on a 0-100 scale.
+    """Indices with equal weights, without a model: the mean of the items, each rescaled to 0-100.
+
+    Constructs are computed one by one: a respondent is left out of those constructs only of which an item is missing.
+    ``rows`` of the result says how many were used and left out.
 
     Parameters
     ----------
@@ -146,26 +160,41 @@ def from_items(
     Examples
     --------
     >>> import pandas as pd
-    >>> print(from_items(pd.DataFrame({"q1": [10, 8], "q2": [9, 7]}), {"Quality": ["q1", "q2"]}, (1, 10)))
-    0-100 index, weighting 'equal': equal weights
-    Quality: 83.33, 95% CI [61.56, 105.11]
+    >>> frame = pd.DataFrame({"q1": [10, 8, 7, 9, 6, 8], "q2": [9, 7, 8, 9, 5, 8]})
+    >>> print(from_items(frame, {"Quality": ["q1", "q2"]}, (1, 10)))
+    0-100 index, weighting 'equal': equal weights of items rescaled to 0-100
+    Quality: 75.93, 95% CI [59.57, 92.28], n = 6
     interval: weights held fixed, simple random sample
     """
+    import pandas as pd
+
     model = PathModel(dict(constructs))  # type: ignore[arg-type]
-    moments = as_moments(data, model.items)
     choice = _Choice.of(model, bounds, None, target)
-    ones = np.ones((*moments.shape, len(model.items)))
-    drawn = requested(data, model.items, draws=draws, rng=rng, replicates=replicates)
-    if drawn is None:
-        simple = getattr(data, "design", None) is None or data.design.simple
-        table, interval = _linear(choice, moments, ones, choice.values(moments, ones), simple, level)
-    else:
-        found = drawn.interval(
-            lambda m: choice.values(m, np.ones((*m.shape, len(model.items)))), kind=kind, level=level
-        )
-        table = found.to_frame(choice.constructs, ["construct"])
-        interval = f"{found.kind} from {found.draws} replicates ({drawn.method})"
-    return IndexResult(table, choice.normalised(ones), "equal", choice.target, level, interval)
+    frame = getattr(data, "frame", data)
+    if hasattr(frame, "columns"):
+        require_answers_inside(frame, model.items, choice.low, choice.high)
+    simple = getattr(data, "design", None) is None or data.design.simple
+    tables, weights, rows, interval = [], [], [], ""
+    for construct, items in model.constructs.items():
+        one = _Choice.of(PathModel({construct: items}), bounds, None, None)
+        moments = as_moments(data, items)
+        shares = one.shares(moments, None)
+        drawn = requested(data, items, draws=draws, rng=rng, replicates=replicates)
+        if drawn is None:
+            table, interval = _linear(one, moments, shares, simple, level)
+        else:
+            found = drawn.interval(_equal_index(one), kind=kind, level=level)
+            table = found.to_frame([construct], ["construct"])
+            interval = f"{found.kind} from {found.draws} replicates ({drawn.method})"
+        tables.append(table)
+        weights.append(one.normalised(shares))
+        rows.append(_rows(moments, [construct]))
+    joined = pd.concat(tables), pd.concat(weights), pd.concat(rows)
+    return IndexResult(*joined, "equal", choice.target, level, interval)
+
+
+def _equal_index(choice: _Choice) -> Callable[[Moments], np.ndarray]:
+    return lambda moments: choice.values(moments, choice.shares(moments, None))
 
 
 def compare(data: Any, bounds: Bounds, model: PathModel | None = None, **settings: Any) -> pd.DataFrame:
@@ -242,6 +271,8 @@ class _Choice:
     def of(cls, model: PathModel, bounds: Bounds, constructs: Sequence[str] | None, target: str | None) -> _Choice:
         names = list(model.constructs)
         wanted = names if constructs is None else list(constructs)
+        if not wanted:
+            raise SpecError("no construct is asked for: constructs=[]")
         unknown = [c for c in [*wanted, *([target] if target else [])] if c not in names]
         if unknown:
             raise SpecError(f"not constructs of the model: {unknown}; it has {names}")
@@ -252,39 +283,58 @@ class _Choice:
         member = np.array([[item in model.constructs[c] for c in wanted] for item in items], dtype=float)
         return cls(model, tuple(wanted), target, [model.items.index(i) for i in items], low, high, member)
 
-    def values(self, moments: Moments, weights: np.ndarray) -> np.ndarray:
+    def shares(self, moments: Moments, weights: np.ndarray | None) -> np.ndarray:
+        """Weights ``(..., k)`` of items rescaled to 0-100, from weights ``(..., p)`` of raw items; ``None``: equal."""
+        if weights is None:
+            return np.ones((*moments.shape, len(self.at)))
+        return weights[..., self.at] * (self.high - self.low)
+
+    def part(self, moments: Moments) -> Moments:
+        """The moments of the items that are asked for."""
+        return moments[[self.model.items[i] for i in self.at]]
+
+    def values(self, moments: Moments, shares: np.ndarray) -> np.ndarray:
         """Indices ``(..., J)``; refuses a negative weight, or in a stack of draws leaves that draw's index NaN."""
-        part, v = moments[[self.model.items[i] for i in self.at]], weights[..., self.at]
+        part = self.part(moments)
         require_means_inside(part, self.low, self.high)
-        values = index_values(part.mean, v, self.low, self.high, self.member)
-        if v.ndim == 1:
+        values = index_values((part.mean - self.low) / (self.high - self.low), shares, self.member)
+        if shares.ndim == 1:
             blocks = zip(self.constructs, self.member.T > 0, strict=True)
-            require_weights({c: dict(zip(np.array(part.names)[own], v[own], strict=True)) for c, own in blocks})
+            require_weights({c: dict(zip(np.array(part.names)[own], shares[own], strict=True)) for c, own in blocks})
             return values
         # A draw with a negative weight has no index: it is counted and left out, never clipped.
-        return np.where(np.any((v < 0)[..., None] * self.member > 0, axis=-2), np.nan, values)
+        return np.where(np.any((shares < 0)[..., None] * self.member > 0, axis=-2), np.nan, values)
 
-    def normalised(self, weights: np.ndarray) -> pd.DataFrame:
+    def normalised(self, shares: np.ndarray) -> pd.DataFrame:
         """Weights with sum 1 in each construct."""
-        v = weights[..., self.at]
         pairs = [(c, item) for c in self.constructs for item in self.model.constructs[c]]
-        return estimate_table(v / ((v @ self.member) @ self.member.T), pairs, ["construct", "item"])
+        return estimate_table(shares / ((shares @ self.member) @ self.member.T), pairs, ["construct", "item"])
 
 
 def _linear(
-    choice: _Choice, moments: Moments, weights: np.ndarray, values: np.ndarray, simple: bool, level: float
+    choice: _Choice, moments: Moments, shares: np.ndarray, simple: bool, level: float
 ) -> tuple[pd.DataFrame, str]:
     """Indices with the interval that holds the weights fixed, where the sample allows it, and what the interval is."""
     if not 0 < level < 1:
         raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
+    values = choice.values(moments, shares)
     table = estimate_table(values, choice.constructs, ["construct"])
     if moments.shape:
         return table, "none for several draws: take the spread of the draws"
     if not simple or moments.weighted:
         return table, "none: the sample has weights, strata or clusters, and this interval would ignore them"
     # Respondents' indices are a linear function of the items: their variance follows from the covariances.
-    part, v = moments[[choice.model.items[i] for i in choice.at]], weights[choice.at]
-    slope = 100 * v[:, None] * choice.member / ((v * (choice.high - choice.low)) @ choice.member)
+    part = choice.part(moments)
+    slope = 100 * shares[:, None] * choice.member / (shares @ choice.member) / (choice.high - choice.low)[:, None]
     se = np.sqrt(np.einsum("ij,ik,kj->j", slope, part.cov, slope) / part.n)
-    z = float(ndtri(0.5 + level / 2))
-    return table.assign(se=se, low=values - z * se, high=values + z * se), "weights held fixed, simple random sample"
+    t = float(stdtrit(part.n - 1, 0.5 + level / 2)) if part.n > 1 else np.nan
+    return table.assign(se=se, low=values - t * se, high=values + t * se), "weights held fixed, simple random sample"
+
+
+def _rows(moments: Moments, constructs: Sequence[str]) -> pd.DataFrame:
+    """Respondents used and left out, per construct."""
+    import pandas as pd
+
+    used = int(np.max(moments.n))
+    index = pd.Index(list(constructs), name="construct")
+    return pd.DataFrame({"n": used, "left_out": moments.dropped}, index=index)

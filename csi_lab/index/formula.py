@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from csi_lab.errors import EstimationError, SpecError, listed
+from csi_lab.answers import require_numbers
+from csi_lab.errors import DataError, EstimationError, SpecError, listed
 from csi_lab.moments import Moments
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Bounds = tuple[float, float] | Mapping[str, tuple[float, float]]
 
 
-def index_values(
-    mean: np.ndarray, weights: np.ndarray, low: np.ndarray, high: np.ndarray, member: np.ndarray
-) -> np.ndarray:
-    """Indices ``(..., J)`` from means and weights ``(..., p)``, bounds ``(p,)`` and membership ``(p, J)``."""
-    return 100 * ((weights * (mean - low)) @ member) / ((weights * (high - low)) @ member)
+def index_values(position: np.ndarray, shares: np.ndarray, member: np.ndarray) -> np.ndarray:
+    """Indices ``(..., J)`` from mean positions on 0-1 and weights ``(..., p)``, membership ``(p, J)``."""
+    return 100 * ((shares * position) @ member) / (shares @ member)
 
 
 def limits(bounds: Bounds, items: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -42,7 +45,8 @@ def require_weights(blocks: Mapping[str, Mapping[str, float]]) -> None:
     """Refuse negative and all-zero weights: the result would leave 0-100 without anybody noticing."""
     problems = []
     for construct, block in blocks.items():
-        negative = [f"{item} ({v:.3f})" for item, v in block.items() if v < 0]
+        size = sum(abs(v) for v in block.values())
+        negative = [f"{item} ({v / size:.3f} of all weight)" for item, v in block.items() if v < 0]
         if negative:
             problems.append(f"{construct}: negative weight of {', '.join(negative)}")
         elif not sum(block.values()) > 0:
@@ -59,3 +63,28 @@ def require_means_inside(part: Moments, low: np.ndarray, high: np.ndarray) -> No
             f"{i} (bounds {a:g} to {b:g})" for i, a, b, o in zip(part.names, low, high, outside, strict=True) if o
         ]
         raise EstimationError(f"means outside the bounds of the scale: {', '.join(places)}; correct the bounds")
+
+
+def require_answers_inside(frame: pd.DataFrame, items: Sequence[str], low: np.ndarray, high: np.ndarray) -> None:
+    """Refuse answers outside the bounds, all items and some rows named: an index of them would leave 0-100.
+
+    Raises
+    ------
+    DataError, EstimationError
+        If an item is absent or not numeric, or an answer lies outside.
+    """
+    absent = [i for i in items if i not in frame.columns]
+    if absent:
+        raise DataError(f"columns not in the data: {absent}")
+    require_numbers(frame[list(items)])
+    problems = []
+    for item, least, most in zip(items, low, high, strict=True):
+        x = frame[item].to_numpy(dtype=float, na_value=np.nan)
+        at = np.flatnonzero((x < least) | (x > most))
+        if len(at):
+            rows = ", ".join(str(frame.index[i]) for i in at[:5])
+            problems.append(
+                f"{item}: {len(at)} answers outside {least:g} to {most:g} in rows {rows}, e.g. {x[at[0]]:g}"
+            )
+    if problems:
+        raise EstimationError(listed(problems, "answers outside the bounds; correct them or the bounds"), problems)

@@ -6,33 +6,40 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import stdtrit
 
+from csi_lab.answers import split_weights
 from csi_lab.design import Design
-from csi_lab.index.formula import Bounds, limits, require_weights
+from csi_lab.errors import DataError, SpecError
+from csi_lab.index.formula import Bounds, limits, require_answers_inside, require_weights
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def respondent_index(frame: pd.DataFrame, weights: Mapping[str, float] | pd.Series, bounds: Bounds) -> pd.Series:
-    """The 0-100 index of every respondent, in the rows' order; NaN where an item is missing.
+    r"""The 0-100 index of every respondent, in the rows' order; NaN where an item is missing.
 
-    Their (weighted) mean is the index of the survey.
+    .. math:: I_i = 100 \, \frac{\sum_h w_h (x_{ih} - \min_h)/(\max_h - \min_h)}{\sum_h w_h}
+
+    The (weighted) mean over the respondents of an index is that index.
 
     Parameters
     ----------
     frame
         One row per respondent.
     weights
-        Item to weight v >= 0, in any scale: ``index.weights.loc["Satisfaction", "estimate"]``.
+        Item to its weight w >= 0 after rescaling to 0-100, as in ``index.weights.loc["Satisfaction", "estimate"]``;
+        only their ratios count.
     bounds
         As in :func:`from_fit`.
 
     Raises
     ------
+    DataError
+        If an item is absent or not numeric.
     EstimationError
-        If a weight is negative or all are zero.
+        If a weight is negative, all are zero, or an answer lies outside the bounds.
     SpecError
         If bounds are absent or not low < high.
 
@@ -51,8 +58,9 @@ def respondent_index(frame: pd.DataFrame, weights: Mapping[str, float] | pd.Seri
     v = np.array([float(weights[i]) for i in items])
     require_weights({"the index": dict(zip(items, v, strict=True))})
     low, high = limits(bounds, items)
+    require_answers_inside(frame, items, low, high)
     x = frame[items].to_numpy(dtype=float, na_value=np.nan)
-    return pd.Series(100 * ((x - low) @ v) / ((high - low) @ v), index=frame.index, name="index")
+    return pd.Series(100 * (((x - low) / (high - low)) @ v) / v.sum(), index=frame.index, name="index")
 
 
 def by_group(
@@ -89,8 +97,8 @@ def by_group(
 
     Raises
     ------
-    EstimationError, SpecError
-        As in :func:`respondent_index`.
+    DataError, EstimationError, SpecError
+        As in :func:`respondent_index`, or if groups or weights do not fit the rows.
 
     Examples
     --------
@@ -105,19 +113,24 @@ def by_group(
     if case_weights is None and design.weights is not None:
         case_weights = frame[design.weights]
     simple = design.simple and case_weights is None
+    if not 0 < level < 1:
+        raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
     each = respondent_index(frame, weights, bounds).to_numpy()
     label = pd.Series(np.asarray(groups, dtype=object))
+    if len(label) != len(frame):
+        raise DataError(f"{len(label)} groups for {len(frame)} respondents; give one group per row")
     label = label.where(label.notna(), "(no group)").astype(str).to_numpy()
-    w = np.ones(len(each)) if case_weights is None else np.asarray(case_weights, dtype=float)
-    z = float(ndtri(0.5 + level / 2))
+    given_weights = split_weights(frame, case_weights)[1]
+    w = np.ones(len(each)) if given_weights is None else given_weights
     rows = []
     for name in sorted(set(label)):
         here = label == name
-        given = here & ~np.isnan(each)
+        given = here & ~np.isnan(each) & (w > 0)
         x, v = each[given], w[given]
         row: dict[str, Any] = {"group": name, "estimate": float(x @ v / v.sum()) if v.sum() > 0 else np.nan}
         if simple:
             se = float(x.std(ddof=1) / np.sqrt(len(x))) if len(x) > 1 else np.nan
-            row |= {"se": se, "low": row["estimate"] - z * se, "high": row["estimate"] + z * se}
+            t = float(stdtrit(len(x) - 1, 0.5 + level / 2)) if len(x) > 1 else np.nan
+            row |= {"se": se, "low": row["estimate"] - t * se, "high": row["estimate"] + t * se}
         rows.append(row | {"n": len(x), "left_out": int(here.sum()) - len(x)})
     return pd.DataFrame(rows).set_index("group")

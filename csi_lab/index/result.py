@@ -19,7 +19,7 @@ VARIANTS = {
     "acsi": "unstandardised outer weights (standardised weight / item sd) of PLS on standardised items",
     "standardised": "standardised outer weights applied to raw items",
     "unscaled": "outer weights of PLS on items in their own units",
-    "equal": "equal weights",
+    "equal": "equal weights of items rescaled to 0-100",
 }
 
 
@@ -33,7 +33,9 @@ class IndexResult:
         One row per construct: ``estimate``, and with a simple random sample ``se, low, high``; for several draws one
         column per draw.
     weights
-        Normalised weights behind it (sum 1 per construct), index (construct, item).
+        Weights of the items rescaled to 0-100 (sum 1 per construct), index (construct, item).
+    rows
+        Respondents used (``n``) and left out because an item was missing (``left_out``), per construct.
     variant
         Which of the published weightings, see ``VARIANTS``.
     target
@@ -46,6 +48,7 @@ class IndexResult:
 
     table: pd.DataFrame
     weights: pd.DataFrame
+    rows: pd.DataFrame
     variant: Variant
     target: str | None
     level: float
@@ -70,6 +73,11 @@ class IndexResult:
     def high(self) -> float:
         """Upper end of the target's interval."""
         return self._headline("high")
+
+    @property
+    def n(self) -> int:
+        """Respondents behind the target's index."""
+        return int(self.rows.loc[self.target, "n"]) if self.target else int(self.rows["n"].max())
 
     def to_frame(self) -> pd.DataFrame:
         """The table of indices, raw numbers."""
@@ -100,10 +108,10 @@ class IndexResult:
 
     def describe(self, construct: str) -> str:
         """The index of one construct in words: value, and the interval when there is one."""
-        row = self.table.loc[construct]
-        if "low" not in row.index:
-            return f"{row['estimate']:.2f}"
-        return f"{row['estimate']:.2f}, {self.level:.0%} CI [{row['low']:.2f}, {row['high']:.2f}]"
+        row, rows = self.table.loc[construct], self.rows.loc[construct]
+        ends = f", {self.level:.0%} CI [{row['low']:.2f}, {row['high']:.2f}]" if "low" in row.index else ""
+        left_out = f", {rows['left_out']} left out (missing answers)" if rows["left_out"] else ""
+        return f"{row['estimate']:.2f}{ends}, n = {rows['n']}{left_out}"
 
     def _repr_html_(self) -> str:
         lines = "<br>".join(html.escape(line) for line in str(self).splitlines())
