@@ -16,7 +16,7 @@ from csi_lab.errors import CsiLabError, CsiLabWarning, DataError, EstimationErro
 from csi_lab.model import PathModel
 
 if TYPE_CHECKING:
-    from csi_lab import index, plots, rates, reliability, sem
+    from csi_lab import factors, index, plots, polychoric, rates, reliability, sem, validity
     from csi_lab.catalogue import models
     from csi_lab.course import lessons
     from csi_lab.moments import Moments
@@ -28,15 +28,18 @@ __version__ = "0.1.0"
 # Looked up at first use, so that `import csi_lab` costs nothing that the caller does not use.
 _LAZY = {
     "Moments": "csi_lab.moments:Moments",
+    "factors": "csi_lab.factors",
     "index": "csi_lab.index",
     "lessons": "csi_lab.course.lessons",
     "load_survey": "csi_lab.study.survey:load_survey",
     "models": "csi_lab.catalogue:models",
     "plots": "csi_lab.plots",
+    "polychoric": "csi_lab.polychoric",
     "rates": "csi_lab.rates",
     "reliability": "csi_lab.reliability",
     "replicates": "csi_lab.resampling:replicates",
     "sem": "csi_lab.sem",
+    "validity": "csi_lab.validity",
 }
 
 __all__ = [
@@ -48,15 +51,18 @@ __all__ = [
     "Moments",
     "PathModel",
     "SpecError",
+    "factors",
     "index",
     "lessons",
     "load_survey",
     "models",
     "plots",
+    "polychoric",
     "rates",
     "reliability",
     "replicates",
     "sem",
+    "validity",
 ]
 
 

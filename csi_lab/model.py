@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
@@ -62,14 +63,15 @@ class PathModel:
 
     def __post_init__(self) -> None:
         constructs = {str(c): _names(items) for c, items in self.constructs.items()}
+        given_modes = {str(c): mode for c, mode in self.modes.items()}
         paths = {str(t): _names(sources) for t, sources in self.paths.items() if _names(sources)}
         covariances = tuple((a, b) for a, b in self.covariances)
-        problems = _problems(constructs, paths, self.modes, covariances)
+        problems = _problems(constructs, paths, given_modes, covariances)
         if problems:
             raise SpecError(
                 listed(problems, f"the model has {len(problems)} problem{'s' * (len(problems) > 1)}"), problems
             )
-        modes = {c: self.modes.get(c, "A") for c in constructs}
+        modes = {c: given_modes.get(c, "A") for c in constructs}
         for name, value in (("constructs", constructs), ("paths", paths), ("modes", modes)):
             object.__setattr__(self, name, MappingProxyType(value))
         object.__setattr__(self, "covariances", covariances)
@@ -132,14 +134,89 @@ class PathModel:
 
         ``=~`` reads "is measured by", ``~`` "is explained by", ``~~`` "covaries with". The block of a construct in
         mode B is written ``<~``, "is formed by". A single item gets loading 1.
+
+        Raises
+        ------
+        SpecError
+            If a name is none the syntax can hold: letters, digits, ``_`` and ``.``, not beginning with a digit.
         """
+        unreadable = [
+            n for n in dict.fromkeys([*self.constructs, *self.items]) if not re.fullmatch(r"(?![\d_]|\.\d)[\w.]+", n)
+        ]
+        if unreadable:
+            raise SpecError(
+                f"names that lavaan syntax cannot hold: {unreadable}; use letters, digits, _ and . in names"
+            )
         lines = []
         for construct, block in self.constructs.items():
-            arrow = "<~" if self.modes[construct] == "B" and len(block) > 1 else "=~"
+            arrow = "<~" if self.modes[construct] == "B" else "=~"
             lines.append(f"{construct} {arrow} {' + '.join(block) if len(block) > 1 else '1*' + block[0]}")
         lines += [f"{target} ~ {' + '.join(self.paths[target])}" for target in self.order if target in self.paths]
         lines += [f"{a} ~~ {b}" for a, b in self.covariances]
         return "\n".join(lines)
+
+    @classmethod
+    def from_lavaan(cls, text: str) -> PathModel:
+        """The path model that a text in the syntax of lavaan describes; :meth:`to_lavaan` is the way back.
+
+        Read are ``=~`` (is measured by), ``<~`` (is formed by: mode B), ``~`` (is explained by) and ``~~`` between the
+        residuals of two items; ``#`` and ``!`` open a comment, ``;`` or a new line ends a statement, and a line that
+        ends or the next that begins with ``+`` carries on. Statements about one construct add up. ``1*`` is read before
+        the first item of a construct, where it says what holds anyway.
+
+        Parameters
+        ----------
+        text
+            The model. Names are those of R: letters of any script (Chinese too), digits, ``.`` and ``_``, beginning
+            with a letter or ``.``.
+
+        Returns
+        -------
+        PathModel
+            A plain one, also when asked of a subclass. Constructs and items are in the order of the text.
+
+        Raises
+        ------
+        SpecError
+            If the text says anything that a path model does not hold: labels, constraints, start and fixed values,
+            freed markers (``NA*``), defined parameters, thresholds, intercepts, interactions, groups and levels,
+            variances and covariances of constructs, cross-loadings, constructs of constructs, observed variables in
+            ``~``. Nothing is skipped in silence; all problems come at once, with line and remedy.
+
+        Notes
+        -----
+        Names that hold spaces are refused: lavaan 0.6-14 reads ``x 1`` as ``x1``, later versions as one name with a
+        space. Give such columns to ``PathModel(...)``. A construct with one item is in mode A after the way
+        there and back, because :meth:`to_lavaan` writes ``=~`` for it; with one item the modes are the same.
+
+        References
+        ----------
+        .. [1] Rosseel, Y. (2012). lavaan: an R package for structural equation modeling. Journal of Statistical
+           Software, 48(2), 1-36.
+
+        Examples
+        --------
+        >>> model = PathModel.from_lavaan('''
+        ...     Image        =~ IMAG1 + IMAG2      # is measured by
+        ...     Satisfaction =~ CUSA1 + CUSA2
+        ...     Loyalty      =~ 1*CUSL1
+        ...     Satisfaction  ~ Image              # is explained by
+        ...     Loyalty       ~ Image +
+        ...                     Satisfaction
+        ... ''')
+        >>> print(model)
+        3 constructs, 5 items, 3 paths
+        >>> PathModel.from_lavaan(model.to_lavaan()) == model
+        True
+        >>> PathModel.from_lavaan("f =~ a*x1 + x2\\nf ~~ 1*f")
+        Traceback (most recent call last):
+        csi_lab.errors.SpecError: the model text has 2 problems
+          1. line 1: 'a*x1' labels or constrains a loading; remove 'a*': a path model keeps no labels and no constraints
+          2. line 2: 'f ~~ 1*f' is a variance; delete it: the first loading, 1, sets the scale
+        """
+        from csi_lab.lavaan_syntax import parse
+
+        return parse(text)
 
     def _key(self) -> tuple[object, ...]:
         return (
@@ -160,7 +237,8 @@ class PathModel:
         return PathModel, (dict(self.constructs), dict(self.paths), dict(self.modes), self.covariances)
 
     def __str__(self) -> str:
-        return f"{len(self.constructs)} constructs, {len(self.items)} items, {len(self.edges)} paths"
+        counts = {"construct": len(self.constructs), "item": len(self.items), "path": len(self.edges)}
+        return ", ".join(f"{k} {what}{'s' * (k != 1)}" for what, k in counts.items())
 
 
 def _names(value: Iterable[str] | str) -> tuple[str, ...]:
@@ -208,9 +286,22 @@ def _problems(
     alone = [pair for pair in covariances if pair[0] == pair[1]]
     if alone:
         problems.append(f"covariances of an item with itself: {alone}; a residual variance needs no pair")
-    try:
-        TopologicalSorter(paths).prepare()
-    except CycleError as error:
-        circle = " -> ".join(error.args[1])
-        problems.append(f"paths run in a circle: {circle}; remove one of them")
+    circles = _circles(paths)
+    if circles:
+        problems.append(f"paths run in a circle: {'; '.join(circles)}; remove one path of each")
     return problems
+
+
+def _circles(paths: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Every separate circle of paths: each found one is cut before the search goes on."""
+    left = {target: list(sources) for target, sources in paths.items()}
+    found = []
+    while True:
+        try:
+            TopologicalSorter(left).prepare()
+        except CycleError as error:
+            circle = error.args[1]
+            found.append(" -> ".join(circle))
+            left[circle[1]].remove(circle[0])
+        else:
+            return found

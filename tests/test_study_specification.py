@@ -96,6 +96,26 @@ def test_without_model_and_paths_there_is_measurement_only(tmp_path: Path):
     assert list(study.measurement.constructs) == ["Image", "Satisfaction"]
 
 
+def test_all_circles_are_named_at_once(tmp_path: Path):
+    two = "{Image: Satisfaction, Satisfaction: Image, Loyalty: Trust, Trust: Loyalty}"
+    text = COMPLETE.replace("constructs:\n", "constructs:\n  Trust: t\n  Loyalty: l\n")
+    message = str(refused(tmp_path, text.replace("{Satisfaction: Image}", two)))
+    circles = [line for line in message.splitlines() if "circle" in line]
+    assert any("Image" in line and "Satisfaction" in line for line in circles), message
+    assert any("Trust" in line and "Loyalty" in line for line in circles), message
+
+
+def test_a_construct_without_any_path_is_no_part_of_the_model(tmp_path: Path):
+    text = COMPLETE.replace("constructs:\n", "constructs:\n  Trust: [t, u]\n")
+    study = load_study(study_file(tmp_path, text.replace("{Satisfaction: Image}", "{Satisfaction: Image, Image: []}")))
+    assert study.model is not None
+    assert list(study.model.constructs) == ["Image", "Satisfaction"]
+    assert dict(study.model.modes) == {"Image": "A", "Satisfaction": "B"}
+    assert study.model.isolated == ()
+    assert list(study.measurement.constructs) == ["Trust", "Image", "Satisfaction"]
+    assert {"t", "u"} < set(study.items)
+
+
 def test_a_catalogue_name_brings_the_paths():
     study = load_study("mobile")
     assert study.model is not None
@@ -172,7 +192,10 @@ def test_problems_come_in_the_order_of_the_lines(tmp_path: Path):
             "line 1, name: tag !!python/object/apply:os.abort is not allowed",
         ),
         ("name: !secret x\n", "tag !secret is not allowed"),
-        ("a: &x 1\nb: *x\n", "line 2, column 4: references (*name) are not used"),
+        ("a: 1\nb: *x\n", "line 2, column 4: references (&name, *name) are not used in study files"),
+        ("title: &a hello\n", "line 1, column 8: references (&name, *name) are not used in study files"),
+        ("title: &Co\n", "or put the text in quotes"),
+        ("constructs: &c {Image: [&i x]}\n", "line 1, column 13: references (&name, *name) are not used"),
         ("name: x\n---\nname: y\n", "line 2, column 1: a second document"),
         ("title: a: b\n", "a colon where none can stand"),
         ('title: "abc\n', "a quotation mark is not closed"),
@@ -221,6 +244,18 @@ def test_a_file_that_is_no_study_is_refused_with_the_remedy(tmp_path: Path, text
             "{Satisfaction: Image}",
             "{Satisfaction: Image, Image: Satisfaction}",
             "line 17, paths: paths run in a circle",
+        ),
+        ("{Satisfaction: Image}", "{Satisfaction: [], Image: []}", "line 17, paths: no path is given; name what"),
+        ('delimiter: ","', 'decimal: ";"', "line 4, data.decimal: must be '.' or ',', not ';'"),
+        (
+            'answers.csv, encoding: utf-8, delimiter: ","',
+            'answers.parquet, decimal: ","',
+            "data.decimal: has no meaning for a .parquet file; remove it",
+        ),
+        (
+            'delimiter: ","}\nscale: {low: 1, high: 10, labels: {非常满意: 10, no: 1}}\nmissing_codes: [99',
+            'decimal: ","}\nscale: {low: 1, high: 10, labels: {非常满意: 10, no: 1}}\nmissing_codes: ["9,5"',
+            "missing_codes: 9,5 is a possible answer of IMAG1 (1 to 10)",
         ),
         (
             "paths: {Satisfaction: Image}",

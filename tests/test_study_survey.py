@@ -221,7 +221,7 @@ def test_bad_weights_sizes_and_gaps_in_the_design_are_named(tmp_path: Path):
 
 def test_a_zero_weight_and_a_stratum_with_one_unit_are_noted(tmp_path: Path):
     loaded = survey(tmp_path, weighted([(i % 3, 1 if i % 2 == 0 else i, 9) for i in range(12)]), study=WEIGHTED)
-    assert said(loaded, "Rows with weight zero") == "Rows with weight zero, kept but without influence: 4."
+    assert said(loaded, "Rows with weight zero") == "Rows with weight zero, left out of every estimate: 4."
     assert said(loaded, "Strata in 'r'").endswith("with one PSU, where no variance can be estimated: s.")
     assert loaded.design == Design(weights="w", strata="r", psu="p", population="N")
 

@@ -3,82 +3,36 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from csi_lab.answers import require_numbers
-from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError
-from csi_lab.estimates import estimate_table
-from csi_lab.intervals import Interval, Kind, interval
-from csi_lab.model import PathModel
-from csi_lab.moments import Moments
-from csi_lab.resampling import Method, Replicates
-from csi_lab.sem.algorithm import Layout, Scheme, Solution, solve
+from csi_lab.sem import assess
+from csi_lab.sem.algorithm import solve
+from csi_lab.sem.assessed import Assessed
+from csi_lab.sem.consistent import proper, why_improper
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from csi_lab.sem.blindfolding import Blindfolding
+    from csi_lab.sem.verdicts import Verdicts
+
 
 @dataclass(frozen=True, eq=False)
-class PLSFit:
+class PLSFit(Assessed):
     """An estimated PLS path model.
 
     Tables have the column ``estimate``, and ``se, low, high`` beside it in the fit that :meth:`bootstrap` returns. When
     the moments had leading axes (replicates, groups) they have a column per draw instead. ``solution`` holds the raw
-    arrays.
-
-    Attributes
-    ----------
-    model, moments, design
-        What was estimated, on what, drawn how.
-    scheme
-        Inner weighting scheme: ``"path"``, ``"factorial"`` or ``"centroid"``.
-    scaled
-        Whether items were standardised (weights refer to standardised items) or kept in their own units.
-    tolerance, max_iterations
-        Weights rest when the sum of their absolute changes falls below the tolerance.
-    resample
-        Makes replicates of the data the fit came from; ``None`` when it came from moments.
-    replicates, replicated
-        The replicates behind the intervals and this model estimated on them; ``None`` before :meth:`bootstrap`.
-    kind, level
-        Of the intervals.
+    arrays. The attributes are those of :class:`~csi_lab.sem.estimation.Estimation`.
     """
-
-    model: PathModel
-    moments: Moments
-    scheme: Scheme
-    scaled: bool
-    tolerance: float
-    max_iterations: int
-    solution: Solution
-    design: Design
-    resample: Callable[..., Replicates] | None = None
-    replicates: Replicates | None = None
-    replicated: PLSFit | None = None
-    kind: Kind = "percentile"
-    level: float = 0.95
-
-    @property
-    def converged(self) -> Any:
-        """Whether the weights came to rest; an array over the leading axes when there are any."""
-        return self.solution.converged if self.moments.shape else bool(self.solution.converged)
-
-    @property
-    def iterations(self) -> Any:
-        """Iterations used; an array over the leading axes when there are any."""
-        return self.solution.iterations if self.moments.shape else int(self.solution.iterations)
-
-    @cached_property
-    def layout(self) -> Layout:
-        """The model as arrays."""
-        return Layout.of(self.model)
 
     @cached_property
     def paths(self) -> pd.DataFrame:
@@ -92,10 +46,8 @@ class PLSFit:
 
     @cached_property
     def loadings(self) -> pd.DataFrame:
-        """Correlations of items with their own construct, index (construct, item)."""
-        return self._items(
-            lambda fit: fit.solution.cross_loadings[..., np.arange(len(fit.layout.block)), fit.layout.block]
-        )
+        """Correlations of items with their own construct (consistent: corrected), index (construct, item)."""
+        return self._items(lambda fit: assess.own_loadings(fit.solution, fit.layout))
 
     @cached_property
     def cross_loadings(self) -> pd.DataFrame:
@@ -135,94 +87,39 @@ class PLSFit:
         """Total minus direct effects, index (source, target)."""
         return self._downstream(lambda fit: fit.solution.total_effects - fit.solution.paths)
 
-    def bootstrap(
-        self,
-        draws: int = 5000,
-        rng: np.random.Generator | int = 1,
-        *,
-        kind: Kind = "percentile",
-        level: float = 0.95,
-        method: Method = "auto",
-        replicates: Replicates | None = None,
-    ) -> PLSFit:
-        """The same fit with standard errors and intervals that honour the sample design.
+    def blindfolding(self, data: Any, omission: int = 7, *, weights: Any = None) -> Blindfolding:
+        """Q2 by blindfolding, from the rows the fit came from; see :func:`csi_lab.sem.blindfolding.blindfold`."""
+        from csi_lab.sem.blindfolding import blindfold
 
-        Parameters
-        ----------
-        draws, rng, method
-            As in :func:`csi_lab.resampling.replicates`.
-        kind, level
-            As in :func:`csi_lab.intervals.interval`. ``"bca"`` also estimates the model with each unit left out.
-        replicates
-            Replicates made before (their items must include the model's), in place of ``draws``, ``rng``, ``method``.
+        return blindfold(self, data, omission, weights=weights)
 
-        Returns
-        -------
-        PLSFit
-            Draws without a solution are left out and counted in ``str(fit)``, with the items that did not vary in them.
-
-        Raises
-        ------
-        EstimationError
-            If the fit came from moments and no replicates are given, or every draw failed.
+    def verdicts(self, **cutoffs: float) -> Verdicts:
+        """Every estimate against its cited cut-off, in words; see :func:`csi_lab.sem.verdicts.judge` for the keywords.
 
         Examples
         --------
         >>> import csi_lab as csi
-        >>> fit = csi.sem.pls(csi.load_survey("mobile")).bootstrap(draws=500, rng=1)
-        >>> fit.paths.loc[("Quality", "Satisfaction")].round(1).to_dict()
-        {'estimate': 0.5, 'se': 0.1, 'low': 0.4, 'high': 0.6}
+        >>> found = csi.sem.pls(csi.load_survey("mobile")).verdicts(htmt=0.90)
+        >>> found.failing("HTMT")["subject"].tolist()
+        ['Image and Quality', 'Image and Satisfaction', 'Quality and Satisfaction', 'Satisfaction and Loyalty']
         """
-        if replicates is not None:
-            replicates = replicates[list(self.model.items)]
-        elif self.resample is not None and not self.moments.shape:
-            replicates = self.resample(draws=draws, rng=rng, method=method)
-        else:
-            raise EstimationError(
-                "this fit came from moments, which have no rows to draw; give replicates= of the survey"
-            )
-        replicated = self.again(replicates.moments)
-        if not np.any(replicated.converged):
-            raise EstimationError(f"no replicate has a solution: {replicates}")
-        return replace(self, replicates=replicates, replicated=replicated, kind=kind, level=level)
+        from csi_lab.sem.verdicts import judge
 
-    def again(self, moments: Moments) -> PLSFit:
-        """The same model with the same settings on other moments of the same items."""
-        matrix = moments.corr if self.scaled else moments.cov
-        solution = solve(matrix, self.layout, self.scheme, self.tolerance, self.max_iterations)
-        return replace(self, moments=moments, solution=solution, resample=None, replicates=None, replicated=None)
+        return judge(self, **cutoffs)
 
-    def interval(self, quantity: Quantity) -> Interval:
-        """Standard error and interval of anything computed from a fit.
+    def to_json(self, path: str | PathLike[str] | None = None) -> str:
+        """The fit as JSON text, also written to ``path`` when given; :func:`csi_lab.sem.stored.load_fit` reads it.
 
-        Parameters
-        ----------
-        quantity
-            Takes a fit and returns ``(..., k)`` over the leading axes of its moments, such as
-            ``lambda fit: fit.solution.r2``. It is called on this fit, on the fit of all replicates at once, and for BCa
-            on the fit with each unit left out.
+        It holds moments and estimates, no answers of respondents; replicates are not stored.
 
         Raises
         ------
         EstimationError
-            If the fit was not bootstrapped.
+            If the fit holds several draws.
         """
-        if self.replicates is None or self.replicated is None:
-            raise EstimationError("this fit has no replicates; take fit.bootstrap(...) first")
-        return interval(
-            quantity(self),
-            _where_solved(self.replicated, quantity),
-            kind=self.kind,
-            level=self.level,
-            df=self.replicates.df,
-            scale=self.replicates.scale,
-            jackknife=_where_solved(self._jackknifed, quantity) if self.kind == "bca" else None,
-        )
+        from csi_lab.sem.stored import to_json
 
-    @cached_property
-    def _jackknifed(self) -> PLSFit:
-        assert self.replicates is not None
-        return self.again(self.replicates.jackknife)
+        return to_json(self, path)
 
     def scores(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Construct scores of respondents, in the rows' order and with the frame's index.
@@ -291,12 +188,7 @@ class PLSFit:
         """
         if self.moments.shape:
             raise EstimationError("remarks are made on one fit; this one holds several draws")
-        out = []
-        if not self.converged:
-            out.append(
-                f"NOT CONVERGED after {self.iterations} iterations (tolerance {self.tolerance:g}): the estimates are "
-                "the last iterate, not a solution; raise max_iterations or simplify the model"
-            )
+        out = list(self._alarms())
         turned = [c for c, f in zip(self.model.constructs, self.solution.flipped, strict=True) if f]
         if turned:
             out.append(f"turned round, because most of their loadings were negative: {', '.join(turned)}")
@@ -307,6 +199,19 @@ class PLSFit:
         negative = [f"{i} ({v:.2f})" for (_, i), v in self.weights["estimate"].items() if v < 0]
         if negative:
             out.append(f"negative outer weight, so no 0-100 index for the construct: {', '.join(negative)}")
+        return tuple(out)
+
+    def _alarms(self) -> tuple[str, ...]:
+        """What stands in the first lines of the result."""
+        out = []
+        if not self.converged:
+            out.append(
+                f"NOT CONVERGED after {self.iterations} iterations (tolerance {self.tolerance:g}): the estimates are "
+                "the last iterate, not a solution; raise max_iterations or simplify the model"
+            )
+        improper = why_improper(self.solution, self.model, self.layout) if self.consistent else ()
+        if improper:
+            out.append(f"IMPROPER SOLUTION of consistent PLS: {'; '.join(improper)}")
         return tuple(out)
 
     def to_frame(self) -> pd.DataFrame:
@@ -330,19 +235,26 @@ class PLSFit:
 
     def __str__(self) -> str:
         metric = "standardised items" if self.scaled else "items in their own units"
-        head = f"PLS path model ({self.model}), {self.scheme} scheme, {metric}; {self.moments}"
+        name = "Consistent PLS" if self.consistent else "PLS"
+        head = f"{name} path model ({self.model}), {self.scheme} scheme, {metric}; {self.moments}"
         if self.moments.shape:
-            failed = int(np.size(self.converged) - np.sum(self.converged))
-            return f"{head}; {failed} of {np.size(self.converged)} draws without a solution"
+            return f"{head}; {self._lost()} of {np.size(self.converged)} draws without a solution"
         r2 = ", ".join(f"{c} {v:.3f}" for c, v in self.r2["estimate"].items())
         rest = f"converged after {self.iterations} iterations; " if self.converged else ""
         lines = [head, f"{rest}R2: {r2}"]
         if self.replicates is not None and self.replicated is not None:
-            failed = int((~self.replicated.converged).sum())
+            failed = self.replicated._lost()
             lost = f"; {failed} draws without a solution left out" if failed else ""
+            if self.consistent:
+                odd = int((self.replicated.converged & ~proper(self.replicated.solution, self.layout)).sum())
+                lost += f"; {odd} draws with an improper solution kept"
             lines.append(f"{self.kind} intervals at {self.level:.0%} from {self.replicates}{lost}")
-        remarks = list(self.remarks())
-        return "\n".join([*remarks[:1], *lines, *remarks[1:]] if not self.converged else [*lines, *remarks])
+        alarms = self._alarms()
+        return "\n".join([*alarms, *lines, *self.remarks()[len(alarms) :]])
+
+    def _lost(self) -> int:
+        """Draws without a solution."""
+        return int(np.size(self.converged) - np.sum(self.converged))
 
     __repr__ = __str__
 
@@ -350,49 +262,3 @@ class PLSFit:
         lines = "<br>".join(html.escape(line) for line in str(self).splitlines())
         tables = "" if self.moments.shape else self.paths.round(3).to_html()
         return f"<p>{lines}</p>{tables}"
-
-    def _table(self, quantity: Quantity, index: Sequence[object], names: Sequence[str]) -> pd.DataFrame:
-        """A quantity of this fit as a table, with intervals when there are replicates."""
-        if self.replicated is None:
-            return estimate_table(quantity(self), index, names)
-        return self.interval(quantity).to_frame(index, names)
-
-    def _items(self, quantity: Quantity) -> pd.DataFrame:
-        index = [(c, item) for c, items in self.model.constructs.items() for item in items]
-        return self._table(quantity, index, ["construct", "item"])
-
-    def _edges(self, quantity: Quantity) -> pd.DataFrame:
-        return self._pairs(quantity, self.model.edges)
-
-    def _downstream(self, quantity: Quantity) -> pd.DataFrame:
-        eye = np.eye(len(self.model.constructs))
-        reach = np.linalg.inv(eye - self.layout.paths) - eye > 0.5
-        names = list(self.model.constructs)
-        return self._pairs(quantity, [(names[i], names[j]) for i, j in np.argwhere(reach)])
-
-    def _pairs(self, quantity: Quantity, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
-        at = {c: j for j, c in enumerate(self.model.constructs)}
-        rows, columns = [at[s] for s, _ in pairs], [at[t] for _, t in pairs]
-        return self._table(lambda fit: quantity(fit)[..., rows, columns], list(pairs), ["source", "target"])
-
-    def _endogenous(self, quantity: Quantity) -> pd.DataFrame:
-        keep = self.layout.endogenous
-        names = [list(self.model.constructs)[j] for j in keep]
-        return self._table(lambda fit: quantity(fit)[..., keep], names, ["construct"])
-
-    def _square(self, values: np.ndarray, rows: pd.Index, columns: str) -> pd.DataFrame:
-        import pandas as pd
-
-        if values.ndim > 2:
-            raise EstimationError("this table shows one fit; for several draws take the arrays in .solution")
-        return pd.DataFrame(values, index=rows, columns=pd.Index(list(self.model.constructs), name=columns))
-
-
-Quantity = Callable[[PLSFit], np.ndarray]
-
-
-def _where_solved(fit: PLSFit, quantity: Quantity) -> np.ndarray:
-    """A quantity of every draw, NaN where the draw has no solution."""
-    values = quantity(fit)
-    solved = np.asarray(fit.converged).reshape(-1, *(1,) * (values.ndim - 1))
-    return np.where(solved, values, np.nan)

@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 
 from csi_lab.design import Design
+from csi_lab.em import COMPLETIONS, Completion
 from csi_lab.errors import CsiLabWarning, EstimationError, SpecError, listed
+from csi_lab.incomplete import completed_moments, completed_replicates
 from csi_lab.model import PathModel
 from csi_lab.moments import Missing, Moments, as_moments, require_variation
 from csi_lab.resampling import Replicates, replicates
-from csi_lab.sem.algorithm import SCHEMES, Layout, Scheme, solve
+from csi_lab.sem.algorithm import SCHEMES, Layout, Scheme
+from csi_lab.sem.assess import rho_a
+from csi_lab.sem.estimation import estimate
 from csi_lab.sem.fit import PLSFit
 
 
@@ -23,8 +27,9 @@ def pls(
     *,
     scheme: Scheme = "path",
     scaled: bool = True,
+    consistent: bool = False,
     weights: Any = None,
-    missing: Missing = "listwise",
+    missing: Missing | Completion = "listwise",
     tolerance: float = 1e-7,
     max_iterations: int = 300,
 ) -> PLSFit:
@@ -48,10 +53,16 @@ def pls(
     scaled
         ``True`` standardises the items (denominator n - 1). ``False`` keeps their units: items that vary more weigh
         more.
+    consistent
+        ``True`` corrects the construct correlations for the unreliability of the scores of mode A blocks (PLSc):
+        loadings, paths and R2 then estimate those of common factors [4]_; weights and scores stay the same. The result
+        may be improper (a correlation beyond 1) and then says so first. Standardised items only.
     weights
         Sampling weights for a DataFrame (array, Series or column name). A survey brings its own.
     missing
-        ``"listwise"`` or ``"raise"``.
+        ``"listwise"`` leaves rows with a missing item out; ``"raise"`` refuses them; ``"em"`` uses what they hold
+        (maximum likelihood under a multivariate normal model); ``"mean"`` puts item means in. What was done, and to how
+        many, is in ``str(fit)``. See :func:`csi_lab.incomplete.completed_moments`.
     tolerance
         Stop when the sum of the absolute changes of the weights falls below it.
     max_iterations
@@ -79,7 +90,7 @@ def pls(
     Notes
     -----
     Sign: a construct with more negative than positive loadings is turned round, and the fit says so.
-    Agrees with R seminr 2.3.4 and cSEM 0.6.1 to 1e-10 (``tests/reference/pls``).
+    Agrees with R seminr 2.3.4 and cSEM 0.6.1 to 1e-10, consistent PLS included (``tests/reference/pls``).
 
     References
     ----------
@@ -88,6 +99,8 @@ def pls(
        Statistics & Data Analysis, 48(1), 159-205.
     .. [3] Barclay, D., Higgins, C., & Thompson, R. (1995). The partial least squares approach to causal modeling.
        Technology Studies, 2(2), 285-309.
+    .. [4] Dijkstra, T. K., & Henseler, J. (2015). Consistent partial least squares path modeling. MIS Quarterly,
+       39(2), 297-316.
 
     Examples
     --------
@@ -104,15 +117,18 @@ def pls(
             )
     if scheme not in SCHEMES:
         raise SpecError(f"scheme={scheme!r} is unknown; use one of {list(SCHEMES)}")
+    if missing not in ("listwise", "raise", *COMPLETIONS):
+        raise SpecError(f"missing={missing!r} is unknown; use 'listwise', 'raise', 'mean' or 'em'")
     if not tolerance > 0 or max_iterations < 1:
         raise SpecError(f"tolerance={tolerance!r} must be positive and max_iterations={max_iterations!r} at least 1")
+    if consistent and not scaled:
+        raise SpecError("consistent=True corrects correlations, which belong to standardised items; leave scaled=True")
     _require_paths(model)
-    moments = as_moments(data, model.items, weights, missing)
+    moments = _moments(data, model, weights, missing)
     _require_rows(model, moments)
     if not moments.shape:
         require_variation(moments)
     layout = Layout.of(model)
-    matrix = moments.corr if scaled else moments.cov
     fit = PLSFit(
         model=model,
         moments=moments,
@@ -120,8 +136,9 @@ def pls(
         scaled=scaled,
         tolerance=tolerance,
         max_iterations=max_iterations,
-        solution=solve(matrix, layout, scheme, tolerance, max_iterations),
+        solution=estimate(moments, layout, scheme, scaled, consistent, tolerance, max_iterations),
         design=getattr(data, "design", Design()),
+        consistent=consistent,
         resample=None if isinstance(data, Moments) else _resample(data, model, weights, missing),
     )
     if not moments.shape:
@@ -131,7 +148,17 @@ def pls(
     return fit
 
 
-def _resample(data: Any, model: PathModel, weights: Any, missing: Missing) -> partial[Replicates]:
+def _moments(data: Any, model: PathModel, weights: Any, missing: Missing | Completion) -> Moments:
+    if missing == "mean" or missing == "em":
+        if not isinstance(data, Moments):
+            return completed_moments(data, model.items, weights=weights, missing=missing)
+        missing = "listwise"  # moments have no gaps any more
+    return as_moments(data, model.items, weights, missing)
+
+
+def _resample(data: Any, model: PathModel, weights: Any, missing: Missing | Completion) -> partial[Replicates]:
+    if missing == "mean" or missing == "em":
+        return partial(completed_replicates, data, model.items, weights=weights, missing=missing)
     return partial(replicates, data, items=model.items, weights=weights, missing=missing)
 
 
@@ -182,6 +209,14 @@ def _require_solution(fit: PLSFit, layout: Layout) -> None:
             copies = _dependent(scores, [names[i] for i in at]) if np.isfinite(scores).all() else []
             if copies:
                 problems.append(f"sources of {names[target]!r} are exactly collinear: {copies}; remove a path")
+    if not problems and fit.consistent and np.isfinite(fit.solution.weights).all():
+        rho = dict(zip(fit.model.constructs, rho_a(fit.solution.weights, corr, layout), strict=True))
+        problems += [
+            f"rho_A of {c!r} is {value:.3f}, not positive: its items have nothing in common; "
+            "drop or reverse items, use mode B, or consistent=False"
+            for c, value in rho.items()
+            if not value > 0
+        ]
     if problems:
         raise EstimationError(listed(problems, "the model has no unique solution on these data"))
     raise EstimationError("the weights vanished: a construct does not correlate with any neighbour; check its items")

@@ -3,49 +3,18 @@
 from __future__ import annotations
 
 import difflib
-import math
-import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from decimal import Decimal
-from numbers import Real
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from csi_lab.study.reading import USER_MISSING, Column, Table
+from csi_lab.study.cells import Coded, classified, number, shown, texts, where
+from csi_lab.study.findings import Findings, first_few, rows_said
+from csi_lab.study.sample import judge
 from csi_lab.study.specification import Study
-
-_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
-_INFINITE = re.compile(r"[-+]?(inf|infinity)", re.IGNORECASE)
-_FEW = 10
-
-
-@dataclass
-class Findings:
-    """What was seen while the answers were prepared: problems stop the survey, notes go with it."""
-
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def problem(self, what: str, cases: Iterable[str], remedy: str) -> None:
-        said = "; ".join(cases)
-        if said:
-            self.problems.append(f"{what}: {said}. {remedy}")
-
-    def note(self, what: str, cases: Iterable[str]) -> None:
-        said = ", ".join(cases)
-        if said:
-            self.notes.append(f"{what}: {said}.")
-
-
-@dataclass(frozen=True)
-class _Coded:
-    """The distinct values of an item, each as a number, with what it was taken for."""
-
-    numbers: np.ndarray  # NaN where it is no number
-    kind: np.ndarray  # "empty", "declared", "code", "label", "number", "infinite" or "text"
+from csi_lab.study.table import USER_MISSING, Column, Table
 
 
 def wanted_columns(study: Study) -> dict[str, str]:
@@ -66,7 +35,7 @@ def prepare(table: Table, study: Study, found: Findings) -> pd.DataFrame:
     """The answers as the study understands them; look into ``found.problems`` before using them."""
     found.problems += table.problems
     _absent(table, study, found)
-    keep = _first_of_each_id(table, study, found)
+    ids, keep = _first_of_each_id(table, study, found)
     rows = table.rows[keep]
     columns: dict[str, Any] = {}
     user_missing: list[str] = []
@@ -80,15 +49,15 @@ def prepare(table: Table, study: Study, found: Findings) -> pd.DataFrame:
         if declared := np.count_nonzero(np.array([v is USER_MISSING for v in column.values])[column.codes]):
             user_missing.append(f"{name} ({declared})")
         if name in numeric:
-            columns[name] = _positive(name, column, rows, found, zero_allowed=name == study.design.weights)
+            columns[name] = _positive(name, column, rows, study, found)
         elif name not in items:
-            columns[name] = _texts(column)
+            columns[name] = texts(column) if ids is None or name != study.design.id else ids[keep]
     columns |= _items({n: c.codes[keep] for n, c in table.columns.items() if n in items}, table, rows, study, found)
     frame = pd.DataFrame({name: columns[name] for name in wanted_columns(study) if name in columns})
     if not len(rows) and not table.problems:
         found.problems.append("there is no row of answers below the column names; add the answers")
     else:
-        _remarkable(frame, rows, study, found)
+        judge(frame, rows, study, found)
     aside = [name for name in table.names if name and name not in wanted_columns(study)]
     found.note("Columns that the study file does not name were left aside", aside)
     found.note("User-missing values of the SPSS file became missing", user_missing)
@@ -108,45 +77,43 @@ def _absent(table: Table, study: Study, found: Findings) -> None:
     found.problem("columns not in the file", map(said, absent), f"The file has: {there or 'no column names'}")
 
 
-def _first_of_each_id(table: Table, study: Study, found: Findings) -> np.ndarray:
-    """Places of the rows to keep: all, or the first of each id where the study says so."""
+def _first_of_each_id(table: Table, study: Study, found: Findings) -> tuple[np.ndarray | None, np.ndarray]:
+    """The ids, if there are any, and the places of the rows to keep: all, or the first of each id."""
     everything = np.arange(len(table.rows))
     name = study.design.id
     if name is None or name not in table.columns:
-        return everything
-    ids = _texts(table.columns[name])
+        return None, everything
+    ids = texts(table.columns[name])
     if np.any(blank := pd.isna(ids)):
-        found.note(f"Rows without an id in {name!r}", [_rows(table.rows, blank)])
+        found.note(f"Rows without an id in {name!r}", [rows_said(table.rows, blank)])
     again = pd.Series(ids).duplicated().to_numpy() & ~pd.isna(ids)
     if not again.any():
-        return everything
+        return ids, everything
     if study.checks.duplicate_id == "first":
         found.note(
             f"Rows left out because their id in {name!r} was met before (checks: duplicate_id: first)",
-            [f"{again.sum()} ({_rows(table.rows, again)})"],
+            [f"{again.sum()} ({rows_said(table.rows, again)})"],
         )
-        return np.flatnonzero(~again)
+        return ids, np.flatnonzero(~again)
     repeated = list(dict.fromkeys(ids[again]))
-    cases = [f"{value!r} in {_rows(table.rows, ids == value)}" for value in repeated[:_FEW]]
-    if len(repeated) > _FEW:
-        cases.append(f"and {len(repeated) - _FEW} more ids")
+    cases = first_few((f"{value!r} in {rows_said(table.rows, ids == value)}" for value in repeated), "ids")
     remedy = "Correct them, or write `checks: {duplicate_id: first}` to keep the first row of each"
     found.problem(f"ids used more than once in {name!r}", cases, remedy)
-    return everything
+    return ids, everything
 
 
 def _items(
     codes: Mapping[str, np.ndarray], table: Table, rows: np.ndarray, study: Study, found: Findings
 ) -> dict[str, np.ndarray]:
     """The answers to all items as numbers: missing codes, labels, bounds and direction treated."""
-    bounds, missing = study.bounds, study.missing
+    bounds, missing, decimal = study.bounds, study.missing, study.data.decimal
     labels = study.scale.labels if study.scale else {}
-    coded = {n: _classified(table.columns[n].values, missing[n], labels) for n in study.items if n in codes}
+    coded = {n: classified(table.columns[n].values, missing[n], labels, decimal) for n in study.items if n in codes}
     outside = {n: _outside(c, *bounds[n]) for n, c in coded.items()}
 
     def cases(chosen: Callable[[str], np.ndarray]) -> Iterable[str]:
         for name in coded:
-            if said := _where(chosen(name), codes[name], table.columns[name].values, rows):
+            if said := where(chosen(name), codes[name], table.columns[name].values, rows, decimal):
                 low, high = bounds[name]
                 yield f"{name} ({low:g} to {high:g}): {said}"
 
@@ -155,10 +122,16 @@ def _items(
             if k := int(np.count_nonzero(chosen(name)[codes[name]])):
                 yield f"{name} ({k})"
 
+    remedy = "Correct them; add texts that mean no answer to `missing_codes`, and answer texts to `scale: labels`"
+    if decimal == "." and any(number(v, ",") is not None for v in _of_kind("text", coded, codes, table)):
+        remedy += '; if numbers are written with a decimal comma, write `decimal: ","` under `data`'
+    if decimal == "," and any(number(v) is not None for v in _of_kind("text", coded, codes, table)):
+        remedy += '; numbers are written with a point here, but the study file says `decimal: ","`'
+    found.problem("text in number columns", cases(lambda n: coded[n].kind == "text"), remedy)
     found.problem(
-        "text in number columns",
-        cases(lambda n: coded[n].kind == "text"),
-        "Correct them; add texts that mean no answer to `missing_codes`, and answer texts to `scale: labels`",
+        "logical values in number columns",
+        cases(lambda n: coded[n].kind == "logical"),
+        "Store numbers in the file, or say under `scale: labels` which numbers they stand for, such as `TRUE: 1`",
     )
     found.problem("infinite values", cases(lambda n: coded[n].kind == "infinite"), "Correct or empty these cells")
     if study.checks.outside_scale == "error":
@@ -171,10 +144,10 @@ def _items(
     found.note("Empty cells", counts(lambda n: coded[n].kind == "empty"))
     found.note("Missing codes became missing", counts(lambda n: coded[n].kind == "code"))
     inside = [
-        f"{_shown(code)} of {n}"
+        f"{shown(code)} of {n}"
         for n, i in study.items.items()
         for code in i.missing_codes or ()
-        if _inside(code, *bounds[n])
+        if (x := number(code, decimal)) is not None and bounds[n][0] <= x <= bounds[n][1]
     ]
     found.note("Missing codes that lie inside the scale, as the study file states them", inside)
     found.note("Answer texts became numbers (scale: labels)", counts(lambda n: coded[n].kind == "label"))
@@ -187,87 +160,42 @@ def _items(
     for name in turned:
         result[name] = sum(bounds[name]) - result[name]
     # What an item would be without its bad cells says nothing; such items have been named above.
-    refused = {n for n, c in coded.items() if np.isin(c.kind, ["text", "infinite"])[codes[n]].any()}
+    refused = {n for n, c in coded.items() if np.isin(c.kind, ["text", "logical", "infinite"])[codes[n]].any()}
     if study.checks.outside_scale == "error":
         refused |= {n for n in coded if outside[n][codes[n]].any()}
     _vary({n: x for n, x in result.items() if n not in refused}, found)
     return result
 
 
-def _classified(values: Iterable[Any], missing: Iterable[float | str], labels: Mapping[str, float]) -> _Coded:
-    codes = {c if isinstance(c, str) else _shown(c) for c in missing}
-    code_numbers = {x for c in missing if (x := _number(c)) is not None}
-    numbers, kinds = [], []
-    for value in values:
-        text, number = _shown(value), _number(value)
-        if not text:
-            kind, number = "declared" if value is USER_MISSING else "empty", None
-        elif text in codes or number in code_numbers:
-            kind, number = "code", None
-        elif text in labels:
-            kind, number = "label", labels[text]
-        elif number is None:
-            kind = "text"
-        else:
-            kind = "number" if math.isfinite(number) else "infinite"
-        numbers.append(math.nan if number is None else number)
-        kinds.append(kind)
-    return _Coded(np.array(numbers, dtype=float), np.array(kinds, dtype=object))
-
-
-def _outside(coded: _Coded, low: float, high: float) -> np.ndarray:
+def _outside(coded: Coded, low: float, high: float) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         return np.isfinite(coded.numbers) & ((coded.numbers < low) | (coded.numbers > high))
 
 
-def _inside(code: float | str, low: float, high: float) -> bool:
-    number = _number(code)
-    return number is not None and low <= number <= high
+def _of_kind(kind: str, coded: Mapping[str, Coded], codes: Mapping[str, np.ndarray], table: Table) -> Iterator[Any]:
+    """The distinct values of one kind that stand in the rows."""
+    for name, column in coded.items():
+        for at in np.intersect1d(np.flatnonzero(column.kind == kind), codes[name]):
+            yield table.columns[name].values[at]
 
 
-def _number(value: Any) -> float | None:
-    """The number that a cell holds, possibly infinite; ``None`` if it is not a number as people write them."""
-    if isinstance(value, str):
-        text = value.strip()
-        return float(text) if _NUMBER.fullmatch(text) or _INFINITE.fullmatch(text) else None
-    if isinstance(value, (Real, Decimal)) and not isinstance(value, (bool, np.bool_)):
-        return None if math.isnan(value) else float(value)
-    return None
-
-
-def _shown(value: Any) -> str:
-    """A cell as text: what a person sees in it, without blanks around it; "" for no answer."""
-    if value is None or value is USER_MISSING or (isinstance(value, float) and math.isnan(value)) or value is pd.NaT:
-        return ""
-    if isinstance(value, (bool, np.bool_)):
-        return "TRUE" if value else "FALSE"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    return str(value).strip()
-
-
-def _texts(column: Column) -> np.ndarray:
-    """A column of labels: text as written (value labels where the file has them), NaN for empty cells."""
-    shown = [column.labels.get(value) or _shown(value) for value in column.values]
-    return np.array([text if text else np.nan for text in shown] or [np.nan], dtype=object)[column.codes]
-
-
-def _positive(name: str, column: Column, rows: np.ndarray, found: Findings, *, zero_allowed: bool) -> np.ndarray:
-    """A column of weights or population sizes: numbers above zero in every row."""
-    coded = _classified(column.values, (), {})
+def _positive(name: str, column: Column, rows: np.ndarray, study: Study, found: Findings) -> np.ndarray:
+    """A column of weights or population sizes: numbers above zero in every row; some weights may be zero."""
+    zero_allowed, decimal = name == study.design.weights, study.data.decimal
+    coded = classified(column.values, (), {}, decimal)
     empty = np.isin(coded.kind, ["empty", "declared"])
     bad = ~np.isin(coded.kind, ["number", "empty", "declared"]) | (coded.numbers < 0)
     zero = coded.numbers == 0
     said = []
     if lost := int(np.count_nonzero(empty[column.codes])):
-        said.append(f"{lost} empty in {_rows(rows, empty[column.codes])}")
-    if wrong := _where(bad if zero_allowed else bad | zero, column.codes, column.values, rows):
+        said.append(f"{lost} empty in {rows_said(rows, empty[column.codes])}")
+    if wrong := where(bad if zero_allowed else bad | zero, column.codes, column.values, rows, decimal):
         said.append(wrong)
     if zero_allowed and len(rows) and not said and not np.any(coded.numbers[column.codes] > 0):
         said.append("all are zero")
     found.problem(f"values in {name!r} that are not positive numbers", said, "Give every row a number above zero")
     if zero_allowed and (k := int(np.count_nonzero(zero[column.codes]))):
-        found.notes.append(f"Rows with weight zero, kept but without influence: {k}.")
+        found.notes.append(f"Rows with weight zero, left out of every estimate: {k}.")
     return coded.numbers[column.codes]
 
 
@@ -281,55 +209,9 @@ def _vary(items: Mapping[str, np.ndarray], found: Findings) -> None:
         if n not in empty and len(x) and np.ptp(x[~np.isnan(x)]) == 0
     ]
     found.problem("items that do not vary", constant, "Leave them out of their construct")
-    same: dict[bytes, list[str]] = {}
+    same: dict[bytes, list[str]] = {}  # by digest: the columns themselves would be a second copy of the survey
     for name, x in items.items():
         if name not in empty and len(x) > 1 and np.ptp(x[~np.isnan(x)]) > 0:
-            same.setdefault(x.tobytes(), []).append(name)
+            same.setdefault(hashlib.sha256(x.data).digest(), []).append(name)
     twins = [" = ".join(names) for names in same.values() if len(names) > 1]
     found.note("Warning, items with the same answer in every row (copied columns?)", twins)
-
-
-def _remarkable(frame: pd.DataFrame, rows: np.ndarray, study: Study, found: Findings) -> None:
-    """What is not wrong but must be known: silent rows, small samples, strata with one unit, gaps in labels."""
-    items = [n for n in study.items if n in frame]
-    silent = frame[items].isna().all(axis=1).to_numpy()
-    if items and silent.any():
-        found.notes.append(f"Rows without any answer, kept: {silent.sum()} ({_rows(rows, silent)}).")
-    if len(frame) < _FEW:
-        found.notes.append(f"Only {len(frame)} rows: too few for anything but a trial.")
-    for role in ("strata", "psu"):
-        name = getattr(study.design, role)
-        if name in frame and frame[name].isna().any():
-            where = _rows(rows, frame[name].isna().to_numpy())
-            found.problem(f"empty cells in {name!r} (design.{role})", [where], "Give every row its label")
-    strata, psu = study.design.strata, study.design.psu
-    if strata in frame and (psu is None or psu in frame):
-        units = frame.groupby(strata)[psu].nunique() if psu else frame.groupby(strata).size()
-        lonely = [str(label) for label, count in units.items() if count == 1]
-        what = f"Strata in {strata!r} with one {'PSU' if psu else 'row'}, where no variance can be estimated"
-        found.note(what, lonely)
-    for name in (n for n in study.segments if n in frame):
-        if lost := int(frame[name].isna().sum()):
-            found.notes.append(f"Rows without a label in segment {name!r}: {lost}.")
-        if len(frame) and frame[name].nunique() < 2:
-            found.notes.append(f"Segment {name!r} has fewer than two groups.")
-
-
-def _where(chosen: np.ndarray, codes: np.ndarray, values: tuple[Any, ...], rows: np.ndarray) -> str:
-    """The chosen distinct values with the rows they stand in."""
-    present = np.intersect1d(np.flatnonzero(chosen), codes)
-    said = [f"{_quoted(values[c])} in {_rows(rows, codes == c)}" for c in present[:_FEW]]
-    return ", ".join(said) + (f" and {len(present) - _FEW} other values" if len(present) > _FEW else "")
-
-
-def _quoted(value: Any) -> str:
-    text = _shown(value)
-    text = text if len(text) <= 40 else text[:37] + "..."
-    return repr(text) if isinstance(value, str) and _number(value) is None else text
-
-
-def _rows(rows: np.ndarray, chosen: np.ndarray) -> str:
-    numbers = rows[np.asarray(chosen, dtype=bool)]
-    few = ", ".join(str(n) for n in numbers[:_FEW])
-    more = f" and {len(numbers) - _FEW} more" if len(numbers) > _FEW else ""
-    return f"row{'s' * (len(numbers) > 1)} {few}{more}"

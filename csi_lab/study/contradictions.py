@@ -11,6 +11,7 @@ from typing import Any
 
 from csi_lab.errors import SpecError
 from csi_lab.model import PathModel
+from csi_lab.study.cells import number as cell_number
 from csi_lab.study.document import Key, Problem
 
 FORMATS = (".csv", ".tsv", ".xlsx", ".parquet", ".sav")
@@ -81,7 +82,12 @@ def _data_file(data: Mapping[str, Any]) -> Iterator[Problem]:
             yield ("data", "encoding"), f"unknown encoding {encoding!r}; common ones are utf-8, gb18030, big5, cp1252"
     if isinstance(delimiter, str) and delimiter in '"\r\n':
         yield ("data", "delimiter"), 'a quotation mark or line end cannot separate fields; give ",", ";" or "\\t"'
-    for key, fits in (("encoding", (".csv", ".tsv")), ("delimiter", (".csv", ".tsv")), ("sheet", (".xlsx",))):
+    for key, fits in (
+        ("encoding", (".csv", ".tsv")),
+        ("delimiter", (".csv", ".tsv")),
+        ("decimal", (".csv", ".tsv", ".xlsx")),
+        ("sheet", (".xlsx",)),
+    ):
         if key in data and suffix in FORMATS and suffix not in fits:
             yield ("data", key), f"has no meaning for a {suffix} file; remove it"
 
@@ -130,8 +136,9 @@ def _codes(study: Mapping[str, Any], items: Mapping[tuple[str, str], Mapping[str
     scale = _mapping(study.get("scale"))
     general = study.get("missing_codes")
     codes = general if isinstance(general, list) else [] if general is None else [general]
+    decimal = _mapping(study.get("data")).get("decimal")
     for code in codes:
-        number = _as_number(code)
+        number = cell_number(code, "," if decimal == "," else ".")
         hit = []
         for (_, name), item in items.items():
             low, high = _bounds(scale, item)
@@ -152,13 +159,6 @@ def _codes(study: Mapping[str, Any], items: Mapping[tuple[str, str], Mapping[str
             yield ("scale", "labels", label), f"stands for {number:g}, which is outside the scale; correct one of them"
         if label in {str(code) for code in codes}:
             yield ("scale", "labels", label), "is a missing code as well; keep one of the two meanings"
-
-
-def _as_number(code: Any) -> float | None:
-    try:
-        return _number(code) if not isinstance(code, str) else float(code)
-    except ValueError:
-        return None
 
 
 def _roles(study: Mapping[str, Any], items: Mapping[tuple[str, str], Mapping[str, Any]]) -> Iterator[Problem]:
@@ -206,6 +206,8 @@ def _paths(study: Mapping[str, Any], blocks: Mapping[str, list[str]]) -> Iterato
     if isinstance(target, str) and target not in blocks:
         yield ("target",), f"no construct is called {target!r}; {_guess(target, blocks)}"
     paths = {to: _texts(sources) for to, sources in _mapping(study.get("paths")).items()}
+    if paths and all(sources == [] for sources in study["paths"].values()):
+        yield ("paths",), "no path is given; name what explains each construct, or remove `paths`"
     if paths and "model" in study:
         yield ("paths",), "`model` and `paths` are both given; keep one of them"
     for to, sources in paths.items():

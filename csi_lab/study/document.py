@@ -25,8 +25,9 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - emptied on purpose, filled below
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(problem="alias", problem_mark=self.peek_event().start_mark)
+        event = self.peek_event()
+        if getattr(event, "anchor", None) is not None:
+            raise yaml.MarkedYAMLError(problem="reference", problem_mark=event.start_mark)
         return super().compose_node(parent, index)
 
 
@@ -136,8 +137,8 @@ def _meaning(error: yaml.MarkedYAMLError, text: str) -> str:
     line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
     if "'\\t'" in problem or "\t" in line[: len(line) - len(line.lstrip())]:
         return "a tab at this place; YAML takes blanks only, so replace tabs by blanks"
-    if problem == "alias":
-        return "references (*name) are not used in study files; write the value out"
+    if problem == "reference":
+        return "references (&name, *name) are not used in study files; write the value out, or put the text in quotes"
     if "mapping values are not allowed" in problem:
         return "a colon where none can stand; put text that holds a colon in quotes, and check the indentation"
     if "single document" in (error.context or ""):

@@ -46,6 +46,7 @@ class DataFile(_Part):
     package: str | None = None
     encoding: str | None = None
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    decimal: Literal[".", ","] = "."
     sheet: str | None = None
 
 
@@ -148,15 +149,20 @@ class Study(_Part):
 
     @property
     def model(self) -> PathModel | None:
-        """The path model over the items of this study; ``None`` if the file names neither ``model`` nor ``paths``."""
+        """The path model over the items of this study; ``None`` if the file names neither ``model`` nor ``paths``.
+
+        Constructs without any path are no part of it: nothing in a path model says what they have to do with the rest.
+        """
         from csi_lab.catalogue import models
 
         known = models[self.catalogue] if self.catalogue is not None else None
         paths = dict(known.paths) if known is not None else dict(self.paths)
         if not paths:
             return None
-        blocks = {c: tuple(b.items) for c, b in self.constructs.items()}
-        return PathModel(blocks, paths, self._modes(known.modes if known is not None else {}))
+        linked = {c for target, sources in paths.items() if sources for c in (target, *sources)}
+        blocks = {c: tuple(b.items) for c, b in self.constructs.items() if c in linked}
+        modes = self._modes(known.modes if known is not None else {})
+        return PathModel(blocks, {t: s for t, s in paths.items() if s}, {c: modes[c] for c in blocks})
 
     def _modes(self, known: Mapping[str, str]) -> dict[str, str]:
         return {c: block.mode or known.get(c, "A") for c, block in self.constructs.items()}
@@ -172,7 +178,11 @@ class Study(_Part):
         return next((texts[lang] for lang in order if texts.get(lang)), "")
 
     def labels(self, language: str | None = None) -> dict[str, str]:
-        """Name to label, for every construct and every item; the name itself where no label was given."""
+        """Name to label, for every construct and every item.
+
+        Where there is none in ``language``, also because the study does not have that language (``languages`` holds
+        those it has): the label in the first language that has one, or else the name itself.
+        """
         parts: list[tuple[str, Texts]] = [(c, block.label) for c, block in self.constructs.items()]
         parts += [(name, item.label) for name, item in self.items.items()]
         return {name: self.text(texts, language) or name for name, texts in parts}

@@ -16,9 +16,10 @@ import pandas as pd
 from csi_lab.design import Design
 from csi_lab.errors import DataError, listed
 from csi_lab.model import PathModel
-from csi_lab.study.answers import Findings, prepare, wanted_columns
+from csi_lab.study.answers import prepare, wanted_columns
 from csi_lab.study.datasets import find_study, packaged_file
 from csi_lab.study.document import shown_path
+from csi_lab.study.findings import Findings
 from csi_lab.study.reading import read_table
 from csi_lab.study.specification import Study, load_study
 
@@ -89,12 +90,21 @@ class Survey:
         """Columns that divide the respondents into groups to be compared."""
         return self.study.segments
 
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Languages of the texts; the first is the default."""
+        return self.study.languages
+
     def title(self, language: str | None = None) -> str:
         """Title of the study in ``language``, or else in another language of the study, or else its name."""
         return self.study.text(self.study.title, language) or self.name
 
     def labels(self, language: str | None = None) -> dict[str, str]:
-        """Name to label for constructs and items; where ``language`` has none: another language, then the name."""
+        """Name to label for constructs and items.
+
+        Where there is none in ``language``, also because the study does not have that language (``languages`` holds
+        those it has): the label in the first language that has one, or else the name itself.
+        """
         return self.study.labels(language)
 
     def moments(
@@ -133,8 +143,9 @@ class Survey:
     def to_frame(self, language: str | None = None) -> pd.DataFrame:
         """One row per item: construct, label, answered, missing, mean, sd, floor, ceiling, min, max.
 
-        ``answered`` and ``missing`` count respondents. Mean, standard deviation (divisor n - 1) and the shares of
-        answers at the lower bound (``floor``) and the upper bound (``ceiling``) are weighted if the design has weights.
+        ``answered`` and ``missing`` count the rows of the file, ``min`` and ``max`` are of the answers in it. Mean,
+        standard deviation (divisor n - 1) and the shares of answers at the lower bound (``floor``) and the upper bound
+        (``ceiling``) are weighted if the design has weights; rows with weight zero are left out of them.
         """
         weights = self.frame[self.design.weights].to_numpy() if self.design.weights else np.ones(len(self.frame))
         labels = self.labels(language)
@@ -158,8 +169,8 @@ class Survey:
         ranges = sorted(set(self.bounds.values()))
         lines = [
             f"{self.title()} [{self.name}]",
-            f"  answers:   {len(self.frame)} rows from {source}; {lost} of {cells.size} answers missing",
-            f"  questions: {len(self.items)} items of {len(self.constructs)} constructs, "
+            f"  answers:   {_count(len(self.frame), 'row')} from {source}; {lost} of {cells.size} answers missing",
+            f"  questions: {_count(len(self.items), 'item')} of {_count(len(self.constructs), 'construct')}, "
             f"scale {', '.join(f'{low:g} to {high:g}' for low, high in ranges)}",
             f"  model:     {model}; target: {self.target or 'none'}",
             f"  analysed as {self.design}",
@@ -176,22 +187,28 @@ class Survey:
         return f"<p><strong>{head}</strong><br>{'<br>'.join(rest)}</p>{table}"
 
 
+def _count(k: int, what: str) -> str:
+    return f"{k} {what}{'s' * (k != 1)}"
+
+
 def _summary(x: np.ndarray, weights: np.ndarray, bounds: tuple[float, float]) -> dict[str, float | int]:
     """Description of one item."""
     there = ~np.isnan(x)
-    x, w, n = x[there], weights[there], int(there.sum())
-    share = w / w.sum() if w.sum() > 0 else np.full(n, np.nan)
-    mean = share @ x
+    answers, answered = x[there], int(there.sum())
+    used = there & (weights > 0)
+    x, w, n = x[used], weights[used], int(used.sum())
+    share = w / w.sum()
+    mean = share @ x if n else np.nan
     sd = np.sqrt(share @ (x - mean) ** 2 * n / (n - 1)) if n > 1 else np.nan
     return {
-        "answered": n,
-        "missing": int((~there).sum()),
+        "answered": answered,
+        "missing": len(there) - answered,
         "mean": float(mean),
         "sd": float(sd),
-        "floor": float(share @ (x == bounds[0])),
-        "ceiling": float(share @ (x == bounds[1])),
-        "min": float(x.min()),
-        "max": float(x.max()),
+        "floor": float(share @ (x == bounds[0])) if n else np.nan,
+        "ceiling": float(share @ (x == bounds[1])) if n else np.nan,
+        "min": float(answers.min()),
+        "max": float(answers.max()),
     }
 
 

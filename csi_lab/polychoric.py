@@ -1,0 +1,394 @@
+"""Polychoric and tetrachoric correlations: what ordered answers would correlate if they had been measured finely."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import special
+
+from csi_lab.answers import require_numbers, split_weights
+from csi_lab.design import Design
+from csi_lab.errors import DataError, EstimationError, SpecError, listed
+from csi_lab.intervals import Kind
+from csi_lab.moments import Missing, Moments, require_variation
+from csi_lab.resampling import replicates
+from csi_lab.thresholds import LIMIT, Tables, pairs, two_step
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# A matrix with a smaller eigenvalue is not positive definite up to rounding.
+DEFINITE = 1e-8
+
+
+@dataclass(frozen=True, eq=False)
+class Polychoric:
+    """Polychoric correlations of ordered items.
+
+    Attributes
+    ----------
+    names
+        The p items.
+    matrix
+        ``(p, p)`` correlations.
+    pairs
+        One row per pair, index (item, with): ``estimate, se, low, high``.
+    thresholds
+        Where each item's scale is cut on the standard normal: index item, columns the categories; a category's entry is
+        its upper cut, so that the highest has none.
+    n, dropped, weighted
+        Rows used, rows left out because an item was missing, and whether rows carried weights.
+    interval
+        What the intervals are, or why there are none.
+    filled
+        Pairs of yes/no items with an empty cell, to which ``empty_cell`` was added.
+    boundary
+        Pairs whose likelihood rises up to a correlation of 1 or -1.
+    smoothing
+        Largest change of a correlation when the matrix was smoothed; 0 when it was not.
+    """
+
+    names: tuple[str, ...]
+    matrix: np.ndarray
+    pairs: pd.DataFrame
+    thresholds: pd.DataFrame
+    n: int
+    dropped: int
+    weighted: bool
+    interval: str
+    filled: tuple[tuple[str, str], ...]
+    boundary: tuple[tuple[str, str], ...]
+    smoothing: float = 0.0
+
+    @property
+    def corr(self) -> pd.DataFrame:
+        """The correlations as a square table."""
+        import pandas as pd
+
+        index = pd.Index(list(self.names), name="item")
+        return pd.DataFrame(self.matrix, index=index, columns=index.rename("with"))
+
+    @property
+    def smallest_eigenvalue(self) -> float:
+        """Of the matrix; each correlation comes from its own pair, so it may be negative."""
+        return float(np.linalg.eigvalsh(self.matrix)[0])
+
+    @property
+    def positive_definite(self) -> bool:
+        """Whether the matrix is one that correlations of numbers could be."""
+        return self.smallest_eigenvalue > DEFINITE
+
+    def smoothed(self, floor: float = 1e-3) -> Polychoric:
+        """The nearest simple repair of a matrix that is not positive definite.
+
+        Eigenvalues below ``floor`` are raised to it and the diagonal is scaled back to 1. ``smoothing`` of the result
+        is the largest change; ``pairs`` keep their estimates.
+        """
+        values, vectors = np.linalg.eigh(self.matrix)
+        raised = (vectors * np.maximum(values, floor)) @ vectors.T
+        scale = np.sqrt(np.diagonal(raised))
+        matrix = raised / np.outer(scale, scale)
+        np.fill_diagonal(matrix, 1.0)
+        return replace(self, matrix=matrix, smoothing=float(np.abs(matrix - self.matrix).max()))
+
+    def moments(self, items: Sequence[str] | None = None, missing: Missing = "listwise") -> Moments:
+        """The correlations as moments of items with mean 0 and variance 1, so that every estimator takes this result.
+
+        Raises
+        ------
+        DataError
+            If an item is not here.
+        EstimationError
+            If the matrix is not positive definite.
+        """
+        names = self.names if items is None else tuple(items)
+        absent = [c for c in names if c not in self.names]
+        if absent:
+            raise DataError(f"items without polychoric correlations: {absent}; there are {list(self.names)}")
+        at = [self.names.index(c) for c in names]
+        matrix = self.matrix[np.ix_(at, at)]
+        smallest = float(np.linalg.eigvalsh(matrix)[0])
+        if smallest <= DEFINITE:
+            raise EstimationError(
+                f"these polychoric correlations are not positive definite (smallest eigenvalue {smallest:.4g}): no "
+                "numbers correlate like this. Join sparse categories, leave an item out, or take smoothed()"
+            )
+        made = Moments.from_covariance(names, self.n, np.zeros(len(at)), matrix)
+        return replace(made, dropped=self.dropped, weighted=self.weighted)
+
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader must know before using the correlations, one sentence each."""
+        out = []
+        if not self.positive_definite:
+            out.append(f"NOT POSITIVE DEFINITE: the smallest eigenvalue is {self.smallest_eigenvalue:.4f}")
+        if self.smoothing:
+            out.append(f"smoothed: eigenvalues raised, correlations changed by up to {self.smoothing:.4f}")
+        if self.boundary:
+            out.append(f"at the limit of {LIMIT:g}, the likelihood still rising: {_shown(self.boundary)}")
+        if self.filled:
+            out.append(f"an empty cell was filled in {len(self.filled)} two-by-two tables: {_shown(self.filled)}")
+        return tuple(out)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per pair: ``estimate, se, low, high``."""
+        return self.pairs
+
+    def __str__(self) -> str:
+        left_out = f", {self.dropped} rows left out (missing answers)" if self.dropped else ""
+        weighted = ", weighted" if self.weighted else ""
+        estimates = self.pairs["estimate"]
+        head = (
+            f"polychoric correlations of {len(self.names)} items: {estimates.min():.3f} to {estimates.max():.3f}, "
+            f"n = {self.n}{left_out}{weighted}"
+        )
+        remarks = list(self.remarks())
+        return "\n".join([*remarks, head] if not self.positive_definite else [head, *remarks])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        lines = "<br>".join(html.escape(line) for line in str(self).splitlines())
+        return f"<p>{lines}</p>{self.corr.round(3).to_html()}"
+
+
+def polychoric(
+    data: Any,
+    items: Sequence[str] | None = None,
+    *,
+    weights: Any = None,
+    design: Design | None = None,
+    missing: Missing = "listwise",
+    empty_cell: float = 0.5,
+    most_categories: int = 20,
+    draws: int | None = None,
+    rng: np.random.Generator | int = 0,
+    kind: Kind = "percentile",
+    level: float = 0.95,
+) -> Polychoric:
+    r"""Polychoric correlations of all pairs of ordered items, in two steps of maximum likelihood.
+
+    Behind each item stands a standard normal variable, cut into its categories. The cuts follow from the margins,
+    :math:`\tau_k = \Phi^{-1}(\text{share of answers in categories} \le k)`; given the cuts, the correlation of a pair
+    maximises :math:`\sum_{ij} n_{ij} \ln \pi_{ij}(\rho)` with :math:`\pi_{ij}` the normal probability of cell i, j.
+
+    Parameters
+    ----------
+    data
+        A survey or a DataFrame; the answers are needed, moments are not enough.
+    items
+        Two or more items whose values are ordered categories; default all.
+    weights
+        Sampling weights for a DataFrame (array, Series or column name).
+    design
+        Columns of weights, strata and clusters of a DataFrame; a survey brings its own.
+    missing
+        ``"listwise"`` leaves rows with a missing item out of all pairs; ``"raise"`` refuses them.
+    empty_cell
+        Added to the empty cell of a two-by-two table (its margins are kept), where the correlation would else be 1 or
+        -1; default .5 [2]_, 0 for none. Empty cells of larger tables are left as they are: the likelihood needs no
+        help there.
+    most_categories
+        Items with more distinct values are refused: they are numbers rather than categories.
+    draws, rng, kind, level
+        Ask for intervals by resampling (which honour weights, strata and clusters). Without draws, standard errors
+        follow from the scores of both steps, and intervals from Fisher's z.
+
+    Returns
+    -------
+    Polychoric
+        To be given to ``factors.efa`` and other estimators in place of the answers.
+
+    Raises
+    ------
+    DataError
+        If an item is absent, text, constant, a relabelled copy of another, or has too many values, or if rows are too
+        few for the categories.
+
+    Notes
+    -----
+    For two items cut at their medians the result is :math:`\sin(2\pi(p_{11} - 1/4))` (``tests/test_polychoric.py``).
+    Each pair is estimated by itself; whether the whole is positive definite is said first.
+
+    References
+    ----------
+    .. [1] Olsson, U. (1979). Maximum likelihood estimation of the polychoric correlation coefficient. Psychometrika,
+       44(4), 443-460.
+    .. [2] Brown, M. B., & Benedetti, J. K. (1977). On the mean and variance of the tetrachoric correlation coefficient.
+       Psychometrika, 42(3), 347-355.
+
+    Examples
+    --------
+    >>> import csi_lab as csi
+    >>> print(polychoric(csi.load_survey("mobile"), ["CUSA1", "CUSA2", "CUSA3"]))
+    polychoric correlations of 3 items: 0.546 to 0.628, n = 250
+    """
+    import pandas as pd
+
+    if not 0 < level < 1:
+        raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
+    if not 0 <= empty_cell < 1:
+        raise SpecError(f"empty_cell={empty_cell!r} must be 0 (nothing is added) or less than one answer, e.g. 0.5")
+    frame, design, weights = _source(data, items, weights, design)
+    w = frame[design.weights] if design.weights else weights
+    answers = Moments.from_frame(frame[[c for c in frame.columns if c not in design.columns]], w, missing)
+    names = answers.names
+    if len(names) < 2:
+        raise DataError(f"correlations need two items or more, got {list(names)}")
+    require_variation(answers)
+    coded, levels = _indicators(frame[list(names)], w, most_categories)
+    tables = Tables(tuple(len(v) for v in levels))
+    moments = Moments.from_frame(coded, w, missing)
+    first, second = pairs(len(names))
+    counts = tables.counts(moments)
+    _require_tables(names, counts, tables, answers.n)
+    found = two_step(counts, tables, empty_cell)
+    rho, boundary = found.rho, found.boundary
+    if draws is not None:
+        rows = coded.assign(**{c: frame[c] for c in design.columns})
+        made = replicates(
+            rows, design, items=list(coded.columns), weights=weights, draws=draws, rng=rng, missing=missing
+        )
+        interval = made.interval(lambda m: two_step(tables.counts(m), tables, empty_cell).rho, kind=kind, level=level)
+        se, low, high, why = interval.se, interval.low, interval.high, str(interval)
+    elif answers.weighted or not design.simple:
+        se = low = high = np.full(rho.shape, np.nan)
+        why = "none: the sample has weights, strata or clusters, which the formula ignores; ask for draws"
+    else:
+        se = np.where(boundary, np.nan, found.se(answers.n))
+        z, half = np.arctanh(rho), special.ndtri((1 + level) / 2) * se / (1 - rho**2)
+        low, high, why = np.tanh(z - half), np.tanh(z + half), f"Fisher's z with two-step errors at {level:.0%}"
+    matrix = np.eye(len(names))
+    matrix[first, second] = matrix[second, first] = rho
+    index = pd.MultiIndex.from_arrays([[names[i] for i in first], [names[j] for j in second]], names=["item", "with"])
+    return Polychoric(
+        names=names,
+        matrix=matrix,
+        pairs=pd.DataFrame({"estimate": rho, "se": se, "low": low, "high": high}, index=index),
+        thresholds=_threshold_table(names, levels, tables.thresholds(moments)),
+        n=int(answers.n),
+        dropped=answers.dropped,
+        weighted=answers.weighted,
+        interval=why,
+        filled=tuple(index[found.filled]),
+        boundary=tuple(index[boundary]),
+    )
+
+
+def tetrachoric(data: Any, items: Sequence[str] | None = None, **settings: Any) -> Polychoric:
+    """Tetrachoric correlations: :func:`polychoric` of items that have two values each.
+
+    Raises
+    ------
+    DataError
+        If an item has another number of values, and as in :func:`polychoric`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> counts = {(0, 0): 40, (0, 1): 10, (1, 0): 10, (1, 1): 40}
+    >>> frame = pd.DataFrame([pair for pair, n in counts.items() for _ in range(n)], columns=["asked", "told"])
+    >>> round(float(tetrachoric(frame).matrix[0, 1]), 6)  # sin(2 pi (0.4 - 0.25))
+    0.809017
+    """
+    found = polychoric(data, items, **settings)
+    others = found.thresholds.notna().sum(axis=1)
+    others = others[others != 1]
+    if len(others):
+        shown = ", ".join(f"{item!r} ({k + 1})" for item, k in others.items())
+        raise DataError(f"tetrachoric correlations are for items of two values; these have more: {shown}")
+    return found
+
+
+def _source(
+    data: Any, items: Sequence[str] | None, weights: Any, design: Design | None
+) -> tuple[pd.DataFrame, Design, Any]:
+    """The items and design columns wanted, the design, and weights that are no column."""
+    if isinstance(data, Moments):
+        raise DataError("polychoric correlations need the answers; moments hold sums of them only")
+    frame, own = getattr(data, "frame", data), getattr(data, "design", None)
+    if not hasattr(frame, "columns"):
+        raise DataError(f"need a survey or a DataFrame, got {type(data).__name__}")
+    if own is not None and design is not None:
+        raise DataError("a survey brings the design of its study file; do not give another beside it")
+    design = own or design or Design()
+    if weights is not None and design.weights:
+        raise DataError(f"weights are given twice: weights= and the design column {design.weights!r}")
+    if isinstance(weights, str):
+        design, weights = replace(design, weights=weights), None
+    if items is None:
+        wanted = [c for c in (data.items if frame is not data else frame.columns) if c not in design.columns]
+    else:
+        wanted = [items] if isinstance(items, str) else list(items)
+    absent = [c for c in (*wanted, *design.columns) if c not in frame.columns]
+    if absent:
+        raise DataError(f"columns not in the data: {absent}; the data have {[str(c) for c in frame.columns][:12]}")
+    both = [str(c) for c in wanted if c in design.columns]
+    if both:
+        raise DataError(f"columns of the design are no items: {both}")
+    twice = sorted({str(c) for c in wanted if wanted.count(c) > 1})
+    if twice:
+        raise DataError(f"items named twice: {twice}")
+    chosen = frame[[*wanted, *design.columns]]
+    return chosen.set_axis([str(c) for c in chosen.columns], axis=1), design, weights
+
+
+def _indicators(frame: pd.DataFrame, weights: Any, most: int) -> tuple[pd.DataFrame, list[np.ndarray]]:
+    """A column of 0 and 1 for every category of every item, and the categories; empty where an answer is missing."""
+    import pandas as pd
+
+    require_numbers(frame)
+    x = frame.to_numpy(dtype=float, na_value=np.nan)
+    _, w = split_weights(frame, weights)
+    # Categories that only rows without weight or with missing answers hold are not seen by any table.
+    used = ~np.isnan(x).any(axis=1) & (True if w is None else w > 0)
+    levels = [np.unique(column[used]) for column in x.T]
+    many = [f"{c!r} ({len(v)})" for c, v in zip(frame.columns, levels, strict=True) if len(v) > most]
+    if many:
+        raise DataError(
+            f"items with more than {most} distinct values are numbers, not categories: {', '.join(many)}; "
+            "use their correlations as they are, or cut them into categories"
+        )
+    columns = {}
+    for name, values, column in zip(frame.columns, levels, x.T, strict=True):
+        for value in values:
+            columns[f"{name}={float(value)!r}"] = np.where(np.isnan(column), np.nan, column == value)
+    return pd.DataFrame(columns, index=frame.index), levels
+
+
+def _require_tables(names: Sequence[str], counts: np.ndarray, tables: Tables, n: int) -> None:
+    """Refuse pairs with more unknowns than rows, and items that are relabelled copies of each other."""
+    categories = np.sort(tables.categories)
+    unknowns = int(categories[-2:].sum()) - 1
+    if n <= unknowns:
+        raise DataError(
+            f"{n} rows for tables of {categories[-1]} by {categories[-2]} categories, whose cuts and correlation are "
+            f"{unknowns} unknowns; join categories or use more rows"
+        )
+    filled = counts > 0
+    copied = (filled.sum(axis=-1) <= 1).all(axis=-1) & (filled.sum(axis=-2) <= 1).all(axis=-1)
+    first, second = pairs(len(names))
+    copies = [f"{names[i]!r} and {names[j]!r}" for i, j in zip(first[copied], second[copied], strict=True)]
+    if copies:
+        raise DataError(
+            listed(copies, "each answer to one item goes with one answer to another; leave one of each pair out"),
+            copies,
+        )
+
+
+def _threshold_table(names: Sequence[str], levels: Sequence[np.ndarray], cuts: np.ndarray) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = {
+        name: dict(zip(values[:-1], row, strict=False)) for name, values, row in zip(names, levels, cuts, strict=True)
+    }
+    table = pd.DataFrame.from_dict(rows, orient="index").sort_index(axis=1)
+    return table.rename_axis("item").rename_axis("category", axis=1)
+
+
+def _shown(pairs_: Sequence[tuple[str, str]], most: int = 5) -> str:
+    more = f", … (+{len(pairs_) - most})" if len(pairs_) > most else ""
+    return ", ".join(f"{a} with {b}" for a, b in pairs_[:most]) + more

@@ -1,0 +1,324 @@
+"""What follows from the likelihood: parameter covariances, robust sandwiches, scaled tests, the delta method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from csi_lab.errors import DataError, EstimationError
+from csi_lab.sem.cb_answers import Answers, Part
+from csi_lab.sem.cb_likelihood import evaluate, scores
+from csi_lab.sem.cb_sample import Sample
+from csi_lab.sem.cb_specification import Row, Specification
+from csi_lab.sem.cb_structure import Cells, matrices
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ThetaFunction = Callable[[np.ndarray], np.ndarray]
+
+# Eigenvalue of the information (unit diagonal) below which a direction of theta is undetermined.
+UNDETERMINED = 1e-9
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Scaling factors of the test of the model and of the baseline model."""
+
+    model: float
+    baseline: float
+
+
+def cells_of(specification: Specification) -> list[Cells]:
+    """The index arrays of all groups."""
+    return [Cells.of(specification, g) for g in range(len(specification.groups))]
+
+
+def information(specification: Specification, sample: Sample, theta: np.ndarray, kind: str) -> np.ndarray:
+    """Expected or observed information ``(q, q)`` at ``theta (q,)``."""
+    what = "observed" if kind == "observed" else "expected"
+    found = evaluate(cells_of(specification), sample.groups, sample.scale, theta[None], what)  # type: ignore[arg-type]
+    assert found.information is not None
+    return found.information[0]
+
+
+def inverse(matrix: np.ndarray) -> np.ndarray:
+    """Inverse of an information matrix, whatever the units; NaN if it is not positive definite."""
+    size = np.sqrt(np.abs(np.diagonal(matrix)))
+    size = np.where(size > 0, size, 1.0)
+    values, vectors = np.linalg.eigh(matrix / np.outer(size, size))
+    if not len(values):
+        return matrix
+    if not values[0] > 0:
+        return np.full_like(matrix, np.nan)
+    return (vectors / values) @ vectors.T / np.outer(size, size)
+
+
+def undetermined(specification: Specification, sample: Sample, theta: np.ndarray) -> tuple[str, ...]:
+    """Parameters that take part in a direction in which the model does not move; empty if it is identified."""
+    found = information(specification, sample, theta, "expected")
+    size = np.sqrt(np.diagonal(found))
+    still = [name for name, s in zip(specification.names, size, strict=True) if not s > 0]
+    if still:
+        return tuple(still)
+    values, vectors = np.linalg.eigh(found / np.outer(size, size))
+    null = vectors[:, values < UNDETERMINED]
+    share = np.sqrt((null**2).sum(axis=1)) if null.shape[1] else np.zeros(len(values))
+    return tuple(name for name, s in zip(specification.names, share, strict=True) if s > 1e-3)
+
+
+def sandwich(bread: np.ndarray, meat: np.ndarray) -> np.ndarray:
+    """bread meat bread."""
+    return bread @ meat @ bread
+
+
+def meat(
+    specification: Specification, answers: Answers, sample: Sample, theta: np.ndarray, *, centred: bool = False
+) -> np.ndarray:
+    """Sum of squared scores of the respondents ``(q, q)``; totals of PSUs within strata when the design has them.
+
+    ``centred`` takes each group's mean score off (which is 0 unless parameters are equal across groups).
+
+    With weights w a respondent's score counts w times; PSU totals are centred in their stratum of k PSUs and their
+    squares multiplied by k/(k - 1), which is the linearised variance of survey statistics.
+
+    Raises
+    ------
+    DataError
+        If a stratum holds a single PSU.
+    """
+    total = np.zeros((specification.n_free, specification.n_free))
+    clusters = Clusters.of(answers)
+    sums = None if clusters is None else np.zeros((clusters.count, specification.n_free))
+    for g, (cells, part) in enumerate(zip(cells_of(specification), answers.parts, strict=True)):
+        first = np.zeros(specification.n_free)
+        for rows, x, w in part.blocks(answers.items):
+            own = _scores_by_pattern(cells, theta, sample, g, x) * w[:, None]
+            if sums is None or clusters is None:
+                total += own.T @ own
+                first += own.sum(axis=0)
+            else:
+                np.add.at(sums, clusters.unit[g][rows], own)
+        if centred:
+            total -= np.outer(first, first) / sample.n[0, g]
+    if sums is None or clusters is None:
+        return total
+    return clusters.spread(sums)
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """Primary units and strata of the respondents used: unit of each row per group, stratum of each unit."""
+
+    unit: tuple[np.ndarray, ...]
+    stratum: np.ndarray
+
+    @property
+    def count(self) -> int:
+        """Number of primary units."""
+        return len(self.stratum)
+
+    @classmethod
+    def of(cls, answers: Answers) -> Clusters | None:
+        """``None`` for a sample without strata and PSUs."""
+        import pandas as pd
+
+        design = answers.design
+        if not (design.strata or design.psu):
+            return None
+        frames = [_used(part) for part in answers.parts]
+        whole = pd.concat(frames)
+        strata = pd.factorize(whole[design.strata])[0] if design.strata else np.zeros(len(whole), dtype=int)
+        psu = pd.factorize(whole[design.psu])[0] if design.psu else np.arange(len(whole))
+        pairs, unit = np.unique(np.column_stack([strata, psu]), axis=0, return_inverse=True)
+        alone = int((np.bincount(pairs[:, 0]) == 1).sum())
+        if alone:
+            raise DataError(
+                f"{alone} strata hold a single primary unit, so that their variance is unknown; join them with others"
+            )
+        ends = np.cumsum([len(f) for f in frames])[:-1]
+        return cls(tuple(np.split(unit.reshape(-1), ends)), pairs[:, 0])
+
+    def spread(self, sums: np.ndarray) -> np.ndarray:
+        """Squares of unit totals ``(U, k)`` about the means of their strata ``(k, k)``."""
+        size = np.bincount(self.stratum).astype(float)
+        mean = np.zeros((len(size), sums.shape[1]))
+        np.add.at(mean, self.stratum, sums)
+        centred = sums - (mean / size[:, None])[self.stratum]
+        factor = (size / (size - 1))[self.stratum]
+        return (centred * factor[:, None]).T @ centred
+
+
+def scaling(specification: Specification, answers: Answers, sample: Sample, theta: np.ndarray, kind: str) -> Scaling:
+    r"""Scaling factors :math:`c = [\operatorname{tr}(J_1 H_1^{-1}) - \operatorname{tr}(J_0 H_0^{-1})]/df`.
+
+    J is the sum of squared scores and H the information of the saturated (1) and the tested (0) model. ``"robust"``
+    (Yuan-Bentler, Mplus variant): observed information, each model at its own estimates. ``"mlm"`` (Satorra-Bentler):
+    expected information, both at the tested model's covariances.
+    """
+    if answers.missing == "fiml":
+        return _scaling_incomplete(specification, answers, sample, theta)
+    g = len(specification.groups)
+    p = len(specification.items)
+    bread = information(specification, sample, theta, "observed" if kind == "robust" else "expected")
+    squares = meat(specification, answers, sample, theta, centred=kind == "mlm")
+    mine = float(np.trace(squares @ inverse(bread)))
+    diagonal = sample.cov[0] * np.eye(p)
+    if kind == "robust":
+        free = free_base = _saturated_trace(answers, sample, sample.cov[0], specification.means)
+        if specification.means:
+            free_base = _saturated_trace(answers, sample, sample.cov[0], False)
+    else:
+        implied = np.stack([matrices(c, theta[None], sample.scale).sigma[0] for c in cells_of(specification)])
+        free = _saturated_trace(answers, sample, implied, specification.means)
+        free_base = _saturated_trace(answers, sample, diagonal, False)
+    base = _independence_trace(answers, sample)
+    df, df_base = specification.df, g * p * (p - 1) / 2
+    return Scaling((free - mine) / df if df > 0 else np.nan, (free_base - base) / df_base if df_base else np.nan)
+
+
+def delta(function: ThetaFunction, theta: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Standard errors ``(k,)`` of a function ``(N, q) -> (N, k)`` of the parameters by the delta method.
+
+    The derivatives are exact to the last digit: with an imaginary step h the imaginary part of the function is h times
+    its derivative, and nothing is subtracted.
+
+    References
+    ----------
+    .. [1] Squire, W., & Trapp, G. (1998). Using complex variables to estimate derivatives of real functions. SIAM
+       Review, 40(1), 110-112.
+    """
+    q = len(theta)
+    if not q:
+        return np.zeros(function(theta[None]).shape[1])
+    step = 1e-20 * np.maximum(np.abs(theta), 1e-3)
+    shifted = theta + 1j * np.diag(step)
+    jacobian = np.imag(function(shifted)) / step[:, None]
+    with np.errstate(invalid="ignore"):
+        return np.sqrt(np.einsum("qk,qr,rk->k", jacobian, covariance, jacobian))
+
+
+def _used(part: Part) -> pd.DataFrame:
+    assert part.frame is not None
+    return part.frame[part.used]
+
+
+def _scores_by_pattern(cells: Cells, theta: np.ndarray, sample: Sample, group: int, x: np.ndarray) -> np.ndarray:
+    """Scores of rows in the units of the data ``(rows, p)`` with missing answers."""
+    scaled = x / sample.scale[0]
+    if not sample.means:
+        scaled = scaled - sample.mean[0, group]
+    there = ~np.isnan(scaled)
+    if there.all():
+        return scores(cells, theta, sample.scale[0], scaled, there[0])
+    out = np.zeros((len(x), len(theta)))
+    patterns, which = np.unique(there, axis=0, return_inverse=True)
+    for k, seen in enumerate(patterns):
+        at = which.reshape(-1) == k
+        out[at] = scores(cells, theta, sample.scale[0], np.where(seen, scaled[at], 0.0), seen)
+    return out
+
+
+def _saturated_trace(answers: Answers, sample: Sample, sigma: np.ndarray, means: bool) -> float:
+    """tr(J H^-1) of free covariances (and means) with the information at ``sigma (G, p, p)``, complete data.
+
+    In closed form: with z an answer about the mean and W the inverse of sigma, a respondent adds half of
+    tr(W Z W Z) with Z = zz' - S, and z'Wz for the means.
+    """
+    clusters = Clusters.of(answers)
+    total = 0.0
+    p = len(answers.items)
+    for g, part in enumerate(answers.parts):
+        w_inv, s, count = np.linalg.inv(sigma[g]), sample.cov[0, g], sample.n[0, g]
+        ws = w_inv @ s
+        sums = None if clusters is None else np.zeros((clusters.count, p * p + p))
+        for rows, x, v in part.blocks(answers.items):
+            z = x / sample.scale[0] - sample.mean[0, g]
+            if sums is None or clusters is None:
+                wz = z @ w_inv
+                squared = (wz * z).sum(axis=1)
+                with_s = ((wz @ s) * wz).sum(axis=1)
+                own = 0.5 * (squared**2 - 2 * with_s + np.trace(ws @ ws)) + means * squared
+                total += float((v**2 * own).sum() / count)
+            else:
+                outer = (z[:, :, None] * z[:, None, :] - s).reshape(len(z), -1)
+                np.add.at(sums, clusters.unit[g][rows], v[:, None] * np.hstack([outer, z]))
+        if sums is not None and clusters is not None:
+            spread = clusters.spread(sums)
+            turn = np.kron(w_inv, w_inv)
+            total += float((0.5 * np.trace(turn @ spread[: p * p, : p * p])) / count)
+            total += float(means * np.trace(w_inv @ spread[p * p :, p * p :]) / count)
+    return total
+
+
+def _independence_trace(answers: Answers, sample: Sample) -> float:
+    """tr(J H^-1) of free variances and no covariances: half of (kurtosis - 1) of every item, complete data."""
+    clusters = Clusters.of(answers)
+    total = 0.0
+    for g, part in enumerate(answers.parts):
+        variance, count = np.diagonal(sample.cov[0, g]), sample.n[0, g]
+        sums = None if clusters is None else np.zeros((clusters.count, len(answers.items)))
+        for rows, x, v in part.blocks(answers.items):
+            own = v[:, None] * ((x / sample.scale[0] - sample.mean[0, g]) ** 2 / variance - 1)
+            if sums is None or clusters is None:
+                total += float(0.5 * (own**2).sum() / count)
+            else:
+                np.add.at(sums, clusters.unit[g][rows], own)
+        if sums is not None and clusters is not None:
+            total += float(0.5 * np.trace(clusters.spread(sums)) / count)
+    return total
+
+
+def _scaling_incomplete(specification: Specification, answers: Answers, sample: Sample, theta: np.ndarray) -> Scaling:
+    """The same with missing answers: the saturated and the independence model are fitted as models."""
+    traces = []
+    free, apart = (_reference_model(specification, covary) for covary in (True, False))
+    for spec in (specification, free, apart):
+        at = theta if spec is specification else _reference_theta(spec, sample, spec is free)
+        bread = inverse(information(spec, sample, at, "observed"))
+        traces.append(float(np.trace(meat(spec, answers, sample, at) @ bread)))
+    mine, saturated, base = traces
+    df, df_base = specification.df, apart.df
+    return Scaling((saturated - mine) / df if df > 0 else np.nan, (saturated - base) / df_base)
+
+
+def _reference_model(specification: Specification, covary: bool) -> Specification:
+    """Every item its own construct, free means and variances, with or without covariances."""
+    from csi_lab.model import PathModel
+
+    items = specification.items
+    rows: list[Row] = []
+    for g in range(len(specification.groups)):
+        rows += [Row("Lambda", i, "=~", i, g, value=1.0) for i in items]
+        pairs = [(a, b) for k, a in enumerate(items) for b in items[k:] if covary or a == b]
+        free = [("Psi", a, "~~", b) for a, b in pairs] + [("nu", i, "~1", "") for i in items]
+        start = max((row.free for row in rows), default=-1) + 1
+        rows += [Row(*place, group=g, free=start + k) for k, place in enumerate(free)]
+    model = PathModel({i: (i,) for i in items})
+    return Specification(model, items, items, specification.groups, True, "marker", tuple(rows))
+
+
+def _reference_theta(specification: Specification, sample: Sample, covary: bool) -> np.ndarray:
+    from csi_lab.sem.cb_sample import item_moments
+
+    theta = np.zeros(specification.n_free)
+    at = {name: k for k, name in enumerate(specification.items)}
+    scale = sample.scale[0]
+    apart: Sequence[tuple[np.ndarray, np.ndarray]] = [item_moments(pieces) for pieces in sample.groups]
+    for row in specification.rows:
+        if row.free < 0:
+            continue
+        g, i = row.group, at[row.lhs]
+        if row.matrix == "nu":
+            mean = sample.mean[0, g] if covary else apart[g][0][0]
+            theta[row.free] = mean[i] * scale[i]
+        else:
+            j = at[row.rhs]
+            value = sample.cov[0, g, i, j] if covary else apart[g][1][0][i]
+            theta[row.free] = value * scale[i] * scale[j]
+    if not np.isfinite(theta).all():
+        raise EstimationError("the saturated moments are not finite")
+    return theta
