@@ -236,7 +236,8 @@ class Moments:
     def corr(self) -> np.ndarray:
         """Correlations ``(..., p, p)``; NaN in the row and column of an item that does not vary."""
         sd = np.where(self.constant, np.nan, self.sd)
-        corr = self.cov / (sd[..., :, None] * sd[..., None, :])
+        corr = self.cov / sd[..., :, None]
+        corr /= sd[..., None, :]
         p = len(self.names)
         corr[..., range(p), range(p)] = sd / sd
         return corr

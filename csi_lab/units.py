@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,13 +103,27 @@ class Units:
             sums = np.zeros((len(factors), 1 + p + p * (p + 1) // 2))
             for at in range(0, self.count, PRODUCT_ROWS):
                 part = slice(at, at + PRODUCT_ROWS)
-                sums += factors[:, part] @ _contributions(self.answers[part] - self.point.origin, self.weights[part])
+                sums += factors[:, part] @ self._row_contributions(part)
         upper = np.triu_indices(p)
         products = np.empty((len(factors), p, p))
         products[:, upper[0], upper[1]] = sums[:, 1 + p :]
         products[:, upper[1], upper[0]] = sums[:, 1 + p :]
         n = np.full(len(factors), self.rows) if rows is None else rows
         return n, sums[:, 0], sums[:, 1 : 1 + p], products
+
+    def _row_contributions(self, part: slice) -> np.ndarray:
+        """What some rows contribute; a small sample's are kept, because thousands of draws ask for them."""
+        if self.count <= PRODUCT_ROWS:
+            return self._all_contributions
+        assert self.answers is not None
+        assert self.weights is not None
+        return _contributions(self.answers[part] - self.point.origin, self.weights[part])
+
+    @cached_property
+    def _all_contributions(self) -> np.ndarray:
+        assert self.answers is not None
+        assert self.weights is not None
+        return _contributions(self.answers - self.point.origin, self.weights)
 
     def grouped(self, groups: int, rng: np.random.Generator) -> Units:
         """The rows dealt at random into so many groups of equal size (give or take one), each a unit."""

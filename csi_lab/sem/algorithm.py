@@ -80,6 +80,11 @@ class Layout:
         return np.arange(self.sources.shape[1]) >= counts[:, None]
 
     @cached_property
+    def joint(self) -> np.ndarray:
+        """Which endogenous constructs ``(E,)`` have several sources; with one, the coefficient is the correlation."""
+        return (~self.filler).sum(axis=1) > 1
+
+    @cached_property
     def idle(self) -> np.ndarray:
         """Where a regression's matrix ``(E, K, K)`` holds a filler."""
         return self.filler[:, :, None] | self.filler[:, None, :]
@@ -212,17 +217,21 @@ def _inner_weights(v: np.ndarray, layout: Layout, scheme: Scheme) -> np.ndarray:
     if scheme == "centroid":
         return np.sign(v) * layout.neighbours
     inner = v * layout.neighbours
-    if scheme == "path":
-        rows, columns = layout.arrows
-        inner[:, rows, columns] = _quotient(*_normal_equations(v, layout))[:, ~layout.filler]
+    if scheme == "path" and layout.joint.any():
+        real = ~layout.filler[layout.joint]
+        at = layout.joint[np.searchsorted(layout.endogenous, layout.arrows[1])]
+        rows, columns = layout.arrows[0][at], layout.arrows[1][at]
+        inner[:, rows, columns] = _quotient(*_normal_equations(v, layout, layout.joint))[:, real]
     return inner
 
 
-def _normal_equations(v: np.ndarray, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
-    """Correlations among the sources ``(draws, E, K, K)`` and with the target ``(draws, E, K)`` of all regressions."""
-    at = layout.sources
-    left = np.where(layout.idle, np.eye(at.shape[1]), v[:, at[:, :, None], at[:, None, :]])
-    right = np.where(layout.filler, 0.0, v[:, at, layout.endogenous[:, None]])
+def _normal_equations(
+    v: np.ndarray, layout: Layout, which: np.ndarray | slice = slice(None)
+) -> tuple[np.ndarray, np.ndarray]:
+    """Correlations among the sources ``(draws, E, K, K)`` and with the target ``(draws, E, K)`` of some regressions."""
+    at, targets = layout.sources[which], layout.endogenous[which]
+    left = np.where(layout.idle[which], np.eye(at.shape[1]), v[:, at[:, :, None], at[:, None, :]])
+    right = np.where(layout.filler[which], 0.0, v[:, at, targets[:, None]])
     return left, right
 
 

@@ -56,7 +56,8 @@ def rho_a(weights: np.ndarray, corr: np.ndarray, layout: Layout) -> np.ndarray:
        39(2), 297-316.
     """
     size = weights**2 @ layout.member
-    common = _within(corr * weights[..., :, None] * weights[..., None, :], layout) - size
+    spread = weights[..., None] * layout.member
+    common = (spread * (corr @ spread)).sum(axis=-2) - size
     with np.errstate(divide="ignore", invalid="ignore"):
         found = size**2 * common / (size**2 - weights**4 @ layout.member)
     return np.where(reflective(layout), found, 1.0)

@@ -253,8 +253,11 @@ def htmt2(corr: np.ndarray, member: np.ndarray) -> np.ndarray:
 
 def _ratio(size: np.ndarray, member: np.ndarray) -> np.ndarray:
     j = member.shape[-1]
-    undefined = _sums(np.isnan(size).astype(float), member) > 0
-    mean = np.where(undefined, np.nan, _sums(np.nan_to_num(size), member) / _pairs(member))
+    mean = _sums(size, member) / _pairs(member)
+    if np.isnan(mean).any():
+        # In a product NaN spoils every pair of blocks; only those with an undefined correlation may lose their ratio.
+        undefined = _sums(np.isnan(size).astype(float), member) > 0
+        mean = np.where(undefined, np.nan, _sums(np.nan_to_num(size), member) / _pairs(member))
     mean[..., range(j), range(j)] = np.where(_single(member), 1.0, mean[..., range(j), range(j)])
     return _against_own(mean)
 
@@ -271,9 +274,10 @@ def _against_own(mean: np.ndarray) -> np.ndarray:
 
 def _sums(values: np.ndarray, member: np.ndarray) -> np.ndarray:
     """Sums ``(..., J, J)`` over the item pairs of two blocks; within a block without the diagonal."""
-    p = len(member)
-    off = np.where(np.eye(p, dtype=bool), 0.0, values)
-    return member.T @ off @ member
+    sums = member.T @ (values @ member)
+    j = range(member.shape[-1])
+    sums[..., j, j] -= np.diagonal(values, axis1=-2, axis2=-1) @ member
+    return sums
 
 
 def _pairs(member: np.ndarray) -> np.ndarray:
