@@ -1,4 +1,4 @@
-"""Simple measures: the share of satisfied customers, with intervals that stay between 0 and 1."""
+"""Simple measures: how answers are spread, and the share of satisfied customers with an interval inside 0 to 1."""
 
 from __future__ import annotations
 
@@ -14,6 +14,131 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Method = Literal["wilson", "exact"]
+
+# On scales with more points a box of one point says little: they are divided into fifths.
+FEW_POINTS = 11
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rule for who counts as satisfied: answers from ``at_least`` on; ``words`` say what such an answer is."""
+
+    name: str
+    at_least: float
+    words: str
+
+
+def boxes(low: float, high: float) -> tuple[Box, ...]:
+    """The usual rules on a scale, the one for a headline first.
+
+    On scales of up to 11 points: the two highest answers, the three highest, the upper half; on finer scales and on
+    those whose ends are no whole numbers: the top fifth, the top two fifths, the upper half. A rule that nobody could
+    miss is left out, and so is one that says the same as a rule before it.
+
+    Parameters
+    ----------
+    low, high
+        Lowest and highest possible answer.
+
+    Raises
+    ------
+    SpecError
+        If not low < high.
+
+    Examples
+    --------
+    >>> for ends in ((1, 10), (0, 1), (0, 100)):
+    ...     print("; ".join(f"{box.name}: {box.at_least:g} or more" for box in boxes(*ends)))
+    top-2-box: 9 or more; top-3-box: 8 or more; upper half: 6 or more
+    top-box: 1 or more
+    top fifth: 80 or more; top two fifths: 60 or more; upper half: 50 or more
+    """
+    if not low < high or not np.isfinite([low, high]).all():
+        raise SpecError(f"a scale needs low < high, got {low!r} and {high!r}")
+    whole = float(low).is_integer() and float(high).is_integer()
+    if whole and high - low < FEW_POINTS:
+        half = np.floor((low + high) / 2) + 1
+        found = [
+            Box("top-2-box", high - 1, "one of the two highest answers"),
+            Box("top-3-box", high - 2, "one of the three highest answers"),
+            Box("top-box", high, "the highest answer")
+            if half == high
+            else Box("upper half", float(half), "an answer in the upper half of the scale"),
+        ]
+    else:
+        cuts = {"top fifth": 0.8, "top two fifths": 0.6, "upper half": 0.5}
+        found = [
+            Box(n, round(low + s * (high - low), 9), f"an answer in the {n} of the scale") for n, s in cuts.items()
+        ]
+    different = {box.at_least: box for box in reversed(found) if low < box.at_least <= high}
+    return tuple(box for box in found if different.get(box.at_least) is box)
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """How the answers to one item are spread; shares and mean are weighted where there are weights.
+
+    Attributes
+    ----------
+    table
+        One row per answer that occurs: ``n`` people and their ``share``.
+    n
+        People who answered.
+    mean
+        Mean answer.
+    """
+
+    table: pd.DataFrame
+    n: int
+    mean: float
+
+    @property
+    def most_common(self) -> tuple[float, ...]:
+        """The answer with the largest share, or all that share this place."""
+        share = self.table["share"]
+        return tuple(share.index[np.isclose(share, share.max(), rtol=1e-9, atol=0)])
+
+    def to_frame(self) -> pd.DataFrame:
+        """The table, raw numbers."""
+        return self.table
+
+    def __str__(self) -> str:
+        common = ", ".join(f"{answer:g}" for answer in self.most_common)
+        return f"{self.n} answers, mean {self.mean:.2f}, most common {common}"
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self}</p>{self.table.round(3).to_html()}"
+
+
+def answers_given(answers: Any, *, weights: Any = None) -> Answers:
+    """The answers to one item, with the share of each.
+
+    Parameters
+    ----------
+    answers
+        One item, ``(n,)``; missing answers are left out.
+    weights
+        Sampling weights ``(n,)``; equal when ``None``. A row of weight zero stands for nobody.
+
+    Raises
+    ------
+    DataError
+        As in :func:`satisfaction_rate`.
+
+    Examples
+    --------
+    >>> print(answers_given([7, 8, 8, 10, 7]))
+    5 answers, mean 8.00, most common 7, 8
+    """
+    import pandas as pd
+
+    x, w = _given(answers, weights)
+    values, place = np.unique(x, return_inverse=True)
+    share = np.bincount(place, weights=w) / w.sum()
+    table = pd.DataFrame({"n": np.bincount(place), "share": share}, index=pd.Index(values, name="answer"))
+    return Answers(table, len(x), float(share @ values))
 
 
 @dataclass(frozen=True)
@@ -52,9 +177,10 @@ class RateResult:
         return pd.DataFrame([row], index=pd.Index([f">= {self.at_least:g}"], name="box"))
 
     def __str__(self) -> str:
+        weighted = "" if np.isclose(self.n_effective, self.n) else f" (weighted; effective n {self.n_effective:.0f})"
         return (
             f"{self.value:.1%} answered {self.at_least:g} or more, "
-            f"{self.level:.0%} CI [{self.low:.1%}, {self.high:.1%}] ({self.method}), n = {self.n}"
+            f"{self.level:.0%} CI [{self.low:.1%}, {self.high:.1%}] ({self.method}), n = {self.n}{weighted}"
         )
 
     def _repr_html_(self) -> str:
@@ -109,6 +235,15 @@ def satisfaction_rate(
         raise SpecError(f"method={method!r} is unknown; use 'wilson' or 'exact'")
     if not 0 < level < 1:
         raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
+    x, w = _given(answers, weights)
+    effective = float(w.sum() ** 2 / (w**2).sum())
+    share = float(w[x >= at_least].sum() / w.sum())
+    low, high = (_wilson if method == "wilson" else _clopper_pearson)(share, effective, level)
+    return RateResult(share, low, high, float(w[x >= at_least].sum()), len(x), effective, at_least, level, method)
+
+
+def _given(answers: Any, weights: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The answers that there are, and their weights."""
     try:
         x = np.asarray(answers, dtype=float)
         w = np.ones(x.shape) if weights is None else np.asarray(weights, dtype=float)
@@ -121,10 +256,7 @@ def satisfaction_rate(
     x, w = x[given], w[given]
     if not len(x) or not np.isfinite(w).all() or (w < 0).any() or not w.sum() > 0:
         raise DataError("no answers, or weights that are missing, negative or all zero")
-    effective = float(w.sum() ** 2 / (w**2).sum())
-    share = float(w[x >= at_least].sum() / w.sum())
-    low, high = (_wilson if method == "wilson" else _clopper_pearson)(share, effective, level)
-    return RateResult(share, low, high, float(w[x >= at_least].sum()), len(x), effective, at_least, level, method)
+    return x, w
 
 
 def _wilson(p: float, n: float, level: float) -> tuple[float, float]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-import json
+import gc
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,24 @@ def write_study(folder: Path, frame: pd.DataFrame, *, low: float = 1, high: floa
     return folder
 
 
+@cache
+def _compiled(path: Path) -> list[tuple[bool, Any, Any]]:
+    """Each code cell: whether it holds the parameters, its statements, and the expression that it ends with."""
+    cells = []
+    gc.disable()  # Python 3.11 may raise SystemError when memory is collected while it builds a syntax tree
+    try:
+        for cell in nbformat.read(path, as_version=4).cells:
+            if cell.cell_type == "code":
+                *body, last = ast.parse(cell.source).body
+                shows = isinstance(last, ast.Expr)
+                code = compile(ast.Module([*body, *([] if shows else [last])], []), str(path), "exec")
+                value = compile(ast.Expression(last.value), str(path), "eval") if shows else None
+                cells.append(("parameters" in cell.metadata.get("tags", []), code, value))
+    finally:
+        gc.enable()
+    return cells
+
+
 def play(path: Path, **parameters: Any) -> str:
     """Everything that a notebook says on these parameters, run in this process; its pictures are left out."""
     import matplotlib.pyplot as plt
@@ -58,17 +77,13 @@ def play(path: Path, **parameters: Any) -> str:
     said: list[str] = []
     space: dict[str, Any] = {"display": lambda thing: said.append(str(thing)), "__name__": "__main__"}
     space["print"] = lambda *things, sep=" ": said.append(sep.join(map(str, things)))
-    for cell in nbformat.read(path, as_version=4).cells:
-        if cell.cell_type != "code":
-            continue
-        source = cell.source
-        if "parameters" in cell.metadata.get("tags", []):
-            source += "".join(f"\n{name} = {json.dumps(value)}" for name, value in parameters.items())
-        *body, last = ast.parse(source).body
-        shows = isinstance(last, ast.Expr)
-        exec(compile(ast.Module([*body, *([] if shows else [last])], []), str(path), "exec"), space)
-        if shows:
-            value = eval(compile(ast.Expression(last.value), str(path), "eval"), space)
-            said += [] if value is None else [str(value)]
+    for holds_parameters, code, value in _compiled(path):
+        exec(code, space)
+        if holds_parameters:
+            assert set(parameters) <= set(space)
+            space |= parameters
+        if value is not None:
+            shown = eval(value, space)
+            said += [] if shown is None else [str(shown)]
         plt.close("all")
     return "\n".join(said)

@@ -82,6 +82,57 @@ def test_malformed_parameters_are_all_named(csi_lab, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_malformed_unknown_and_unfitting_parameters_are_named_at_once(csi_lab, tmp_path):
+    code, out, err = csi_lab(
+        *("run", "02", "-p", "seed=x", "-p", "foo=1", "-p", "3", "-p", "language=xx", "--out", tmp_path / "out")
+    )
+    assert (code, out) == (1, "")
+    assert "-p 3: write -p name=value" in err
+    assert "seed: wants int (default 2026), got 'x' (str)" in err
+    assert "unknown parameter 'foo'" in err
+    assert "language: 'xx' is none of the study 'mobile'; it has en, zh" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_unfitting_and_malformed_parameters_of_a_report_are_named_at_once(csi_lab, tmp_path):
+    code, _, err = csi_lab("report", "mobile", "-p", "draws=many", "-p", "3", "-l", "fr", "--out", tmp_path / "out")
+    assert code == 1
+    assert "-p 3: write" in err
+    assert "draws: wants int" in err
+    assert "'fr' is none of the study 'mobile'" in err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("check", "mobile", "-l", "xx"), ("report", "mobile", "-l", "xx"), ("run", "02", "-p", "language=xx")]
+)
+def test_a_language_that_the_study_lacks_is_refused_with_those_it_has(csi_lab, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = csi_lab(*arguments)
+    assert (code, out) == (1, "")
+    assert err.startswith("language: 'xx' is none of the study 'mobile'; it has en, zh; choose one of these")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("new", "{}"),
+        ("check", "{}"),
+        ("run", "{}.ipynb"),
+        ("run", "02", "--study", "{}"),
+        ("run", "02", "--out", "{}"),
+        ("report", "{}"),
+        ("report", "mobile", "--out", "{}/b"),
+    ],
+)
+def test_a_name_too_long_for_the_system_is_said_in_one_line(csi_lab, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = csi_lab(*(word.format("x" * 300) for word in arguments))
+    assert (code, out) == (1, "")
+    assert err.count("\n") == 1
+    assert "File name too long" in err
+
+
 def test_a_run_says_what_happened_and_fails_when_a_lesson_fails(csi_lab, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "good.ipynb", "print(n)")

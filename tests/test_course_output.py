@@ -91,12 +91,13 @@ def test_what_a_run_made_it_may_make_again(tmp_path):
 
 
 def test_a_file_that_is_no_manifest_stops_the_run(tmp_path):
-    lesson = write(tmp_path / "x.ipynb")
+    lesson, out = write(tmp_path / "x.ipynb"), tmp_path / "out"
+    out.mkdir()
     for text in ("{", '{"name": "my app"}', "[]", '{"format": 2, "lessons": {}}'):
-        (tmp_path / "manifest.json").write_text(text, encoding="utf-8")
+        (out / "manifest.json").write_text(text, encoding="utf-8")
         with pytest.raises(SpecError, match=r"manifest\.json: not a manifest of csi-lab \(.*choose another folder"):
-            run(lesson, out=tmp_path)
-        assert (tmp_path / "manifest.json").read_text(encoding="utf-8") == text
+            run(lesson, out=out)
+        assert (out / "manifest.json").read_text(encoding="utf-8") == text
 
 
 @pytest.mark.parametrize(
@@ -161,7 +162,7 @@ def test_an_index_that_cannot_be_written_is_said_in_one_line(tmp_path, monkeypat
 
 
 def test_files_are_listed_before_they_are_moved(tmp_path, monkeypatch):
-    """A disk that fills up between the outputs and their entry must not make our own files look like those of others."""
+    """A disk that fills up between the outputs and their entry must not turn our own files into those of others."""
     lesson, out = write(tmp_path / "x.ipynb"), tmp_path / "out"
     save, calls = manifests.save, []
 

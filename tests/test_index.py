@@ -124,6 +124,14 @@ def test_comparison_leaves_a_refused_index_empty(mobi, negative):
     }
 
 
+def test_comparison_where_no_construct_has_an_index_is_empty_but_for_equal_weights(mobi):
+    frame = mobi.assign(PERQ1=11 - mobi["PERQ1"], CUSA1=11 - mobi["CUSA1"])
+    model = PathModel({"Q": ["PERQ1", "PERQ2", "PERQ3"], "S": ["CUSA1", "CUSA2", "CUSA3"]}, {"S": "Q"})
+    shown = index.compare(frame, (1, 10), model)
+    assert shown.drop(columns="equal").isna().all(axis=None)
+    assert shown["equal"].notna().all()
+
+
 def test_a_draw_with_a_negative_weight_has_no_index(mobi, negative):
     items = list(negative.model.items)
     parts = [Moments.from_frame(f[items]) for f in (mobi, mobi.assign(PERQ1=11 - mobi["PERQ1"]))]

@@ -228,6 +228,12 @@ def test_the_fit_names_the_item_that_hardly_loads(mobi, ecsi):
     assert any("CUSL2 (0.20)" in remark for remark in pls(mobi, ecsi).remarks())
 
 
+def test_a_strong_item_that_points_the_other_way_is_called_reversed_not_weak(mobi, ecsi):
+    remarks = pls(mobi.assign(PERQ7=11 - mobi["PERQ7"]), ecsi).remarks()
+    assert any("reversed?: PERQ7 (-0.7" in remark for remark in remarks)
+    assert not any("below" in remark and "PERQ7" in remark for remark in remarks)
+
+
 def test_a_fit_that_did_not_converge_says_so_first(mobi, ecsi):
     with pytest.warns(CsiLabWarning, match="NOT CONVERGED after 2"):
         fit = pls(mobi, ecsi, max_iterations=2)

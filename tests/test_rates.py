@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from csi_lab import DataError, SpecError
-from csi_lab.rates import satisfaction_rate
+from csi_lab.rates import answers_given, boxes, satisfaction_rate
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,52 @@ def test_missing_answers_are_counted_out():
 def test_bad_input_is_refused(call, error):
     with pytest.raises(error):
         call()
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        ((1, 10), {"top-2-box": 9, "top-3-box": 8, "upper half": 6}),
+        ((0, 10), {"top-2-box": 9, "top-3-box": 8, "upper half": 6}),
+        ((1, 5), {"top-2-box": 4, "top-3-box": 3}),
+        ((1, 3), {"top-2-box": 2, "top-box": 3}),
+        ((1, 2), {"top-box": 2}),
+        ((0, 1), {"top-box": 1}),
+        ((0, 100), {"top fifth": 80, "top two fifths": 60, "upper half": 50}),
+        ((1, 5.5), {"top fifth": 4.6, "top two fifths": 3.7, "upper half": 3.25}),
+        ((0.5, 1), {"top fifth": 0.9, "top two fifths": 0.8, "upper half": 0.75}),
+    ],
+)
+def test_boxes_fit_the_scale(ends, expected):
+    assert {box.name: box.at_least for box in boxes(*ends)} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("low", [-7, 0, 1])
+@pytest.mark.parametrize("length", [0.3, 1, 2, 3, 4, 6, 9, 10, 11, 50, 100])
+def test_every_box_can_be_missed_and_met_and_no_two_say_the_same(low, length):
+    cuts = [box.at_least for box in boxes(low, low + length)]
+    assert cuts
+    assert all(low < cut <= low + length for cut in cuts)
+    assert len(set(cuts)) == len(cuts)
+
+
+def test_a_scale_without_length_has_no_boxes():
+    for ends in ((1, 1), (2, 1), (0, float("inf")), (float("nan"), 1)):
+        with pytest.raises(SpecError, match="low < high"):
+            boxes(*ends)
+
+
+def test_answers_are_weighted_and_ties_are_all_named():
+    plain = answers_given([7, 8, 8, np.nan, 7, 10])
+    assert (plain.n, plain.mean, plain.most_common) == (5, 8.0, (7.0, 8.0))
+    weighted = answers_given([7, 8, 8, np.nan, 7, 10], weights=[1, 1, 1, 9, 1, 4])
+    assert weighted.most_common == (10.0,)
+    assert weighted.mean == pytest.approx((7 + 8 + 8 + 7 + 40) / 8)
+    assert weighted.table["share"].sum() == pytest.approx(1)
+    assert weighted.table["n"].tolist() == [2, 2, 1]
+    assert answers_given([9, 3], weights=[1, 0]).n == 1
+
+
+def test_a_weighted_rate_says_its_effective_size():
+    assert str(satisfaction_rate([9, 3, 3, 9], 9, weights=[2, 1, 1, 2])).endswith("n = 4 (weighted; effective n 4)")
+    assert "weighted" not in str(satisfaction_rate([9, 3, 3], 9, weights=[2, 2, 2]))

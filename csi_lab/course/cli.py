@@ -26,6 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+NAME_SHOWN = 80  # characters of a name in a message
 INTERRUPTED = 130  # the shells' code for "ended by Ctrl-C"
 
 Study = Annotated[str | None, typer.Option("--study", "-s", help="Shipped study, or path of a study file or folder.")]
@@ -68,10 +69,11 @@ def run(
     Lessons whose inputs did not change since the last run are skipped. With "all", a parameter goes to the lessons
     that have it.
     """
-    from csi_lab.course.runner import run_many
+    from csi_lab.course.runner import requested, run_many
 
+    values = _values(parameter, lambda known: requested(lessons, study=study, parameters=known))
     with _interruptible():
-        results = run_many(lessons, study=study, parameters=_values(parameter), out=out, force=force, jobs=jobs)
+        results = run_many(lessons, study=study, parameters=values, out=out, force=force, jobs=jobs)
     failed = [result for result in results if not result.ok]
     typer.echo(f"{len(results) - len(failed)} of {len(results)} lessons are in {out / 'index.html'}")
     for result in failed:
@@ -102,9 +104,11 @@ def check(
     from rich.console import Console
     from rich.table import Table
 
+    from csi_lab.course.studies import require_language
     from csi_lab.study.survey import load_survey
 
     survey = load_survey(study)
+    require_language(survey, language)
     typer.echo(str(survey))
     frame = survey.to_frame(language).reset_index()
     table = Table(title="Items", title_justify="left")
@@ -152,18 +156,20 @@ def new(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or emp
 def report(
     study: Annotated[str, typer.Argument(help="Shipped study, or path of a study file or folder.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the outputs.")] = Path("build/report"),
-    language: Annotated[str | None, typer.Option("--language", "-l", help="en or zh; else the notebook's own.")] = None,
+    language: Annotated[
+        str | None, typer.Option("--language", "-l", help="A language of the study; else its first.")
+    ] = None,
     parameter: Values = None,
     force: Force = False,
 ) -> None:
     """Analyse a study: executed notebook, HTML report without code, tables as CSV and xlsx."""
     from csi_lab.course import runner
 
-    values = _values(parameter)
-    if language is not None:
-        if "language" in values:
-            raise SpecError("the language is given twice: by --language and by -p; give it once")
-        values["language"] = language
+    spoken = {} if language is None else {"language": language}
+    values = _values(parameter, lambda known: runner.requested_report(study, parameters=known | spoken))
+    if spoken and "language" in values:
+        raise SpecError("the language is given twice: by --language and by -p; give it once")
+    values |= spoken
     with _interruptible():
         result = runner.report(study, out=out, parameters=values, force=force)
     typer.echo(f"report ({result}):")
@@ -197,10 +203,10 @@ def _interruptible() -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _values(given: list[str] | None) -> dict[str, Any]:
-    """``-p name=value`` as a mapping; every malformed one is named."""
+def _values(given: list[str] | None, check: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    """``-p name=value`` as a mapping; every malformed one is named, with what ``check`` finds in the others."""
     values: dict[str, Any] = {}
-    problems = []
+    problems: list[str] = []
     for text in given or []:
         name, equals, value = text.partition("=")
         if not equals or not name.strip().isidentifier():
@@ -213,6 +219,10 @@ def _values(given: list[str] | None) -> dict[str, Any]:
             except SpecError as error:
                 problems.append(f"-p {text}: {error}")
     if problems:
+        try:
+            check(values)
+        except CsiLabError as error:
+            problems += getattr(error, "problems", None) or [str(error)]
         raise SpecError(listed(problems, "parameters not understood"), problems)
     return values
 
@@ -276,7 +286,16 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except CsiLabError as error:
         typer.echo(str(error), err=True)
         sys.exit(1)
+    except OSError as error:  # a name that is too long, a disk that went away
+        typer.echo(_of_the_system(error), err=True)
+        sys.exit(1)
     sys.exit(0)
+
+
+def _of_the_system(error: OSError) -> str:
+    name = str(error.filename or "")
+    shown = f"{name[:NAME_SHOWN]}…" if len(name) > NAME_SHOWN else name
+    return ": ".join(part for part in (shown, error.strerror or str(error)) if part)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from csi_lab.study.datasets import find_study, shipped
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
+    from csi_lab.study.survey import Survey
+
 
 @dataclass(frozen=True)
 class Job:
@@ -104,28 +106,27 @@ def prepare(
             without = [path.stem for path in paths if name not in known[path]]
             if without and len(without) < len(paths):
                 warnings.warn(f"parameter {name!r} is not known to {', '.join(without)}", CsiLabWarning, 3)
-    fingerprints = _Fingerprints()
+    surveys = _Surveys()
     jobs, broken = [], []
     for path in paths:
         mine = dict(values)
         if lenient:
             mine = {n: v for n, v in values.items() if n in known[path] or not any(n in k for k in known.values())}
-        wrong = notebooks.misfits(known[path], mine)
-        problems += [f"{path.stem}: {problem}" for problem in wrong]
-        if wrong:
-            continue
+        misfit = {name: wrong for name in mine if (wrong := notebooks.misfits(known[path], {name: mine[name]}))}
+        problems += [f"{path.stem}: {problem}" for wrong in misfit.values() for problem in wrong]
+        mine = {name: value for name, value in mine.items() if name not in misfit}
         try:
             if isinstance(mine.get("study"), str):
                 mine["study"] = _given_study(mine["study"])
             effective = {name: p.default for name, p in known[path].items()} | mine
-            study = effective.get("study")
-            fingerprint = fingerprints.of(_meant_study(study, path.parent)) if isinstance(study, str) else None
+            fingerprint = surveys.fingerprint(effective, path.parent)
         except CsiLabError as error:
             if str(error) not in problems:
                 problems.append(str(error))
             broken.append(error)
             continue
-        jobs.append(Job(path.stem, path, sources[path], mine, effective, fingerprint, hide_code, tables))
+        if not misfit:
+            jobs.append(Job(path.stem, path, sources[path], mine, effective, fingerprint, hide_code, tables))
     if len(problems) == 1 and broken:
         raise broken[0]  # as it was raised: a DataError stays one
     if problems:
@@ -148,19 +149,30 @@ def _same_names(paths: Sequence[Path]) -> list[str]:
     ]
 
 
-class _Fingerprints:
-    """Hash of the content of each study, taken once."""
+class _Surveys:
+    """The surveys that notebooks ask for, each loaded once."""
 
     def __init__(self) -> None:
-        self._known: dict[str, str] = {}
+        self._known: dict[str, Survey] = {}
 
-    def of(self, study: str) -> str:
+    def fingerprint(self, parameters: Mapping[str, Any], folder: Path) -> str | None:
+        """Hash of the content of the study meant, which must have the language; ``None`` without a study."""
+        from csi_lab.course.studies import require_language
+
+        study, language = parameters.get("study"), parameters.get("language")
+        if not isinstance(study, str):
+            return None
+        survey = self._loaded(_meant_study(study, folder))
+        require_language(survey, language if isinstance(language, str) else None)
+        return survey.fingerprint
+
+    def _loaded(self, study: str) -> Survey:
         from csi_lab.study.survey import load_survey
 
         if study not in self._known:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", CsiLabWarning)  # the lesson itself says them, beside its numbers
-                self._known[study] = load_survey(study).fingerprint
+                self._known[study] = load_survey(study)
         return self._known[study]
 
 

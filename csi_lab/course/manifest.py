@@ -8,48 +8,103 @@ import os
 import platform
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import csi_lab
-from csi_lab.errors import CsiLabWarning
+from csi_lab.errors import CsiLabWarning, SpecError
 
 NAME = "manifest.json"
 PACKAGES = ("numpy", "pandas", "scipy", "matplotlib", "papermill")
 FORMAT = 1
 
 
-def load(folder: Path) -> dict[str, dict[str, Any]]:
-    """The entries of the manifest in a folder, by name of the lesson; empty when there is none.
+@dataclass
+class Manifest:
+    """What csi_lab made in a folder.
 
-    A manifest that cannot be read counts as absent, with a warning: every lesson runs again.
+    Attributes
+    ----------
+    entries
+        What each lesson was made from, by its name.
+    files
+        All files that csi_lab made there, relative to the folder; nothing else may be replaced.
+    """
+
+    entries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    files: set[str] = field(default_factory=set)
+
+
+def load(folder: Path) -> Manifest:
+    """The manifest of a folder; empty when there is none.
+
+    A damaged entry counts as absent, with a warning: its lesson runs again.
+
+    Raises
+    ------
+    SpecError
+        If the file is there and is no manifest: nobody knows then which files of the folder may be replaced.
     """
     path = folder / NAME
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
             raise ValueError(f"format {content['format']!r}, not {FORMAT}")
-        entries = {str(name): dict(entry) for name, entry in content["lessons"].items()}
-        for entry in entries.values():
-            if not isinstance(entry["inputs"], str) or not isinstance(entry["outputs"], dict):
-                raise TypeError("an entry without inputs and outputs")
+        lessons, files = dict(content["lessons"]), {str(name) for name in content.get("files", ())}
     except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        warnings.warn(f"{path}: not readable ({error}); treated as absent, all lessons run again", CsiLabWarning, 2)
-        return {}
-    return entries
+        return Manifest()
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise SpecError(
+            f"{path}: not a manifest of csi-lab ({_why(error)}), so that nobody knows which files there are its "
+            "outputs; choose another folder, or move that file and the old outputs away"
+        ) from None
+    damage = {name: what for name, entry in lessons.items() if (what := _damage(entry))}
+    for name, what in damage.items():
+        warnings.warn(f"{path}: the entry {name!r} {what}; treated as absent", CsiLabWarning, 2)
+    for entry in lessons.values():
+        outputs = entry.get("outputs") if isinstance(entry, dict) else None
+        files.update(map(str, outputs if isinstance(outputs, dict) else ()))
+    return Manifest({name: dict(entry) for name, entry in lessons.items() if name not in damage}, files)
 
 
-def save(folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
+def _why(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error) or type(error).__name__
+
+
+def _damage(entry: Any) -> str | None:
+    """What is wrong with an entry, as the end of a sentence; ``None`` when nothing is."""
+    if not isinstance(entry, dict):
+        return "is not a mapping"
+    kinds: dict[str, tuple[type, ...]] = {
+        "title": (str,),
+        "parameters": (dict,),
+        "study": (str, type(None)),
+        "inputs": (str,),
+        "outputs": (dict,),
+        "seconds": (int, float),
+    }
+    absent = [name for name in kinds if name not in entry]
+    wrong = [name for name, kind in kinds.items() if name in entry and not isinstance(entry[name], kind)]
+    if not wrong and not absent and not all(isinstance(hash_, str) for hash_ in entry["outputs"].values()):
+        wrong = ["outputs"]
+    parts = [f"lacks {', '.join(absent)}"] * bool(absent) + [f"has no usable {', '.join(wrong)}"] * bool(wrong)
+    return " and ".join(parts) or None
+
+
+def save(folder: Path, manifest: Manifest) -> None:
     """Write the manifest; it appears complete or not at all."""
-    content = {"format": FORMAT, "lessons": {name: entries[name] for name in sorted(entries)}}
+    lessons = {name: manifest.entries[name] for name in sorted(manifest.entries)}
+    content = {"format": FORMAT, "files": sorted(manifest.files), "lessons": lessons}
     draft = folder / f".{NAME}.new"
     text = json.dumps(content, indent=2, ensure_ascii=False, default=repr)
-    draft.write_text(f"{text}\n", encoding="utf-8", newline="\n")
-    os.replace(draft, folder / NAME)
+    try:
+        draft.write_text(f"{text}\n", encoding="utf-8", newline="\n")
+        os.replace(draft, folder / NAME)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def complete(entry: Mapping[str, Any], folder: Path) -> bool:

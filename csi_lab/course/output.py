@@ -6,9 +6,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from csi_lab.errors import SpecError
@@ -36,7 +36,10 @@ def output_folder(out: Path) -> Iterator[Path]:
             raise SpecError(f"{out}: another run is writing there; wait for it, or choose another folder")
         for left in out.glob(f"{STAGING}*"):  # the lock is ours, so that their owner is dead
             shutil.rmtree(left, ignore_errors=True)
-        staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=out))
+        try:
+            staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=out))
+        except OSError as error:
+            raise SpecError(f"{out}: cannot write there ({error.strerror or error}); choose another folder") from None
         try:
             yield staging
         finally:
@@ -59,8 +62,43 @@ def _locked(lock: IO[bytes]) -> bool:
     return True
 
 
-def publish(place: Path, out: Path, *, old: Collection[str] = ()) -> None:
-    """Move what was made in ``place`` into ``out``; a folder replaces the one that an earlier run made.
+def refuse_strangers(out: Path, names: Iterable[str], ours: Collection[str]) -> None:
+    """Refuse outputs that would replace what csi_lab did not make.
+
+    Parameters
+    ----------
+    out
+        Where the outputs go.
+    names
+        Files and folders to be written there.
+    ours
+        Files that earlier runs made there, relative to ``out``.
+
+    Raises
+    ------
+    SpecError
+        With every file, folder and link in the way that is not among ``ours``.
+    """
+    kept = {str(parent) for file in ours for parent in PurePosixPath(file).parents}
+    found: list[str] = []
+    for name in dict.fromkeys(names):
+        top = out / name
+        inside = sorted(top.rglob("*")) if top.is_dir() and not top.is_symlink() else []
+        for path in [top, *inside] if os.path.lexists(top) else []:
+            relative = path.relative_to(out).as_posix()
+            folder = path.is_dir() and not path.is_symlink()
+            nested = any(relative.startswith(f"{stranger}/") for stranger in found)
+            if relative not in (kept if folder else ours) and not nested:
+                found.append(relative)
+    if found:
+        raise SpecError(
+            f"{out}: would be lost, because csi-lab did not make it according to the manifest of this folder: "
+            f"{', '.join(found)}; move what is yours, or choose another output folder (--out)"
+        )
+
+
+def publish(place: Path, out: Path, *, ours: Collection[str] = ()) -> None:
+    """Move what was made in ``place`` into ``out``; it replaces what an earlier run made, and nothing else.
 
     Parameters
     ----------
@@ -68,32 +106,22 @@ def publish(place: Path, out: Path, *, old: Collection[str] = ()) -> None:
         Complete outputs: files, and folders of files, on the same file system.
     out
         Where they go.
-    old
-        Outputs of the run before, relative to ``out``; a folder that holds other files as well is never replaced.
+    ours
+        Files that earlier runs made there, relative to ``out``.
 
     Raises
     ------
     SpecError
-        If a folder of that name holds files of others, or the system refuses (a file open in a spreadsheet, say).
-        Nothing was moved then, or what was moved is moved back.
+        If something there was not made by csi_lab, or the system refuses (a file open in a spreadsheet, say). Nothing
+        was moved then, or what was moved is moved back.
     """
     made = sorted(place.iterdir())
-    strangers = [
-        path.relative_to(out).as_posix()
-        for folder in made
-        if folder.is_dir()
-        for path in sorted((out / folder.name).rglob("*"))
-        if path.is_file() and path.relative_to(out).as_posix() not in old
-    ]
-    if strangers:
-        raise SpecError(
-            f"{out}: files there would be lost: {', '.join(strangers)}; move them, or choose another folder"
-        )
+    refuse_strangers(out, [path.name for path in made], ours)
     aside = Path(tempfile.mkdtemp(dir=place.parent))
     moved: list[str] = []
     try:
         for path in made:
-            if (out / path.name).exists():
+            if os.path.lexists(out / path.name):
                 os.replace(out / path.name, aside / path.name)
             moved.append(path.name)
             os.replace(path, out / path.name)

@@ -17,7 +17,7 @@ from csi_lab.course import notebook as notebooks
 from csi_lab.course.batch import Task, side_by_side
 from csi_lab.course.jobs import Job, paths_of, prepare
 from csi_lab.course.notebook import LessonError
-from csi_lab.course.output import output_folder, publish
+from csi_lab.course.output import output_folder, publish, refuse_strangers
 from csi_lab.course.pages import index_page, to_html
 from csi_lab.errors import CsiLabError, SpecError
 from csi_lab.study.datasets import shipped
@@ -25,6 +25,7 @@ from csi_lab.study.datasets import shipped
 OUT = "build/course"
 REPORT_OUT = "build/report"
 TABLES = "tables"
+INDEX = "index.html"
 
 
 @dataclass(frozen=True)
@@ -145,19 +146,31 @@ def run_many(
     SpecError, DataError
         Before anything runs, with everything that is wrong in the request.
     """
+    if jobs is not None and jobs < 1:
+        raise SpecError(f"jobs: {jobs}; give 1 or more")
+    prepared = requested(lessons, study=study, parameters=parameters)
+    return _run_jobs(prepared, Path(out), force=force, jobs=jobs, progress=progress, index=True)
+
+
+def requested(
+    lessons: str | Sequence[str | Path], *, study: str | Path | None = None, parameters: Mapping[str, Any] | None = None
+) -> list[Job]:
+    """What :func:`run_many` would run with these lessons, study and parameters; nothing is run.
+
+    Raises
+    ------
+    SpecError, DataError
+        With everything that is wrong in the request.
+    """
     wanted = [lessons] if isinstance(lessons, str) else list(lessons)
     if not wanted:
         raise SpecError("no lesson named; give names, numbers, paths, or 'all'")
-    if jobs is not None and jobs < 1:
-        raise SpecError(f"jobs: {jobs}; give 1 or more")
     given = dict(parameters or {})
     if study is not None:
         if "study" in given:
             raise SpecError("the study is given twice: as study and among the parameters; give it once")
         given["study"] = study
-    everything = any(str(lesson) == "all" for lesson in wanted)
-    prepared = prepare(paths_of(wanted), given, lenient=everything)
-    return _run_jobs(prepared, Path(out), force=force, jobs=jobs, progress=progress, index=True)
+    return prepare(paths_of(wanted), given, lenient=any(str(lesson) == "all" for lesson in wanted))
 
 
 def report(
@@ -188,15 +201,31 @@ def report(
     SpecError, DataError, LessonError
         As in :func:`run`.
     """
-    if TABLES in (parameters or {}):
-        raise SpecError(f"parameter {TABLES!r} is set by the report itself; choose the folder with out")
-    path = Path(notebook) if notebook else shipped("notebooks") / "analysis" / "report.ipynb"
-    given = {**(parameters or {}), "study": study, TABLES: TABLES}
-    [job] = prepare([path], given, hide_code=True, tables=True)
+    [job] = requested_report(study, parameters=parameters, notebook=notebook)
     [result] = _run_jobs([job], Path(out), force=force, jobs=1, progress=progress, index=False)
     if result.error is not None:
         raise LessonError(result.error)
     return result
+
+
+def requested_report(
+    study: str | Path, *, parameters: Mapping[str, Any] | None = None, notebook: str | Path | None = None
+) -> list[Job]:
+    """What :func:`report` would run; nothing is run.
+
+    Raises
+    ------
+    SpecError, DataError
+        With everything that is wrong in the request.
+    """
+    own = [name for name in ("study", TABLES) if name in (parameters or {})]
+    if own:
+        raise SpecError(
+            f"parameter {own[0]!r} is set by the report itself; give the study and the folder to the report"
+        )
+    path = Path(notebook) if notebook else shipped("notebooks") / "analysis" / "report.ipynb"
+    given = {**(parameters or {}), "study": study, TABLES: TABLES}
+    return prepare([path], given, hide_code=True, tables=True)
 
 
 def _run_jobs(
@@ -208,26 +237,28 @@ def _run_jobs(
                 f"{out}: the executed notebook would overwrite its source {job.path}; choose another folder"
             )
     with output_folder(out) as staging:
-        entries = manifests.load(out)
+        manifest = manifests.load(out)
+        done = {} if force else {job.name: e for job in prepared if (e := _unchanged(job, manifest, out))}
+        names = [INDEX] if index else []
+        for job in prepared:
+            names += [] if job.name in done else _names(job)
+        refuse_strangers(out, names, manifest.files)
         lock = threading.Lock()
 
         def work(job: Job, kernel_manager: type, on_cell: Callable[[], None]) -> RunResult:
-            entry = entries.get(job.name)
-            if not force and entry and entry["inputs"] == job.inputs and manifests.complete(entry, out):
-                return _result(job, out, entry, skipped=True)
+            if job.name in done:
+                return _result(job, out, done[job.name], skipped=True)
             begun = time.perf_counter()
             try:
                 place = Path(tempfile.mkdtemp(dir=staging))
                 _make(job, place, kernel_manager, on_cell)
                 made = {path.relative_to(place).as_posix(): manifests.digest(path) for path in _files(place)}
                 entry = _entry(job, made, time.perf_counter() - begun)
-                with lock:  # the outputs and the manifest change together
-                    publish(place, out, old=entries.get(job.name, {}).get("outputs", ()))
-                    entries[job.name] = entry
-                    manifests.save(out, entries)
-            except CsiLabError as error:
+                with lock:
+                    _deliver(job, place, out, entry, manifest)
+            except Exception as error:  # noqa: BLE001, a full disk, say: one lesson fails, the others go on
                 seconds = time.perf_counter() - begun
-                return RunResult(job.name, job.title, job.effective, job.study, seconds, error=str(error))
+                return RunResult(job.name, job.title, job.effective, job.study, seconds, error=_said(job, error))
             return _result(job, out, entry)
 
         def task(job: Job) -> Task[RunResult]:
@@ -236,11 +267,54 @@ def _run_jobs(
         results = side_by_side([task(job) for job in prepared], jobs=jobs, progress=progress)
         if index:
             failed = {result.lesson: result for result in results if not result.ok}
-            present = {n: e for n, e in entries.items() if n not in failed and manifests.complete(e, out)}
-            page = staging / "index.html"
-            page.write_text(index_page(present, failed, manifests.versions()), encoding="utf-8", newline="\n")
-            os.replace(page, out / "index.html")
+            _write_index(staging, out, manifest, failed)
     return results
+
+
+def _unchanged(job: Job, manifest: manifests.Manifest, out: Path) -> dict[str, Any] | None:
+    """The entry of an earlier run with the same inputs whose outputs stand as they were."""
+    entry = manifest.entries.get(job.name)
+    return entry if entry and entry["inputs"] == job.inputs and manifests.complete(entry, out) else None
+
+
+def _names(job: Job) -> list[str]:
+    return [f"{job.name}.ipynb", f"{job.name}.html"] + [TABLES] * job.tables
+
+
+def _deliver(job: Job, place: Path, out: Path, entry: dict[str, Any], manifest: manifests.Manifest) -> None:
+    """Outputs into the folder, and their entry into the manifest."""
+    made = [path.name for path in place.iterdir()]
+    refuse_strangers(out, made, manifest.files)  # again: the run took its time
+    # The names first: whatever stops us between the two, our own files are not taken for those of others.
+    manifest.files |= set(entry["outputs"])
+    manifests.save(out, manifest)
+    publish(place, out, ours=manifest.files)
+    manifest.entries[job.name] = entry
+    manifests.save(out, manifest)
+
+
+def _write_index(staging: Path, out: Path, manifest: manifests.Manifest, failed: Mapping[str, RunResult]) -> None:
+    present = {n: e for n, e in manifest.entries.items() if n not in failed and manifests.complete(e, out)}
+    page = staging / INDEX
+    try:
+        page.write_text(index_page(present, failed, manifests.versions()), encoding="utf-8", newline="\n")
+        manifest.files.add(INDEX)
+        manifests.save(out, manifest)
+        os.replace(page, out / INDEX)
+    except OSError as error:
+        where = f"{out / INDEX} cannot be written ({error.strerror or error})"
+        raise SpecError("; ".join([where, *(str(result.error) for result in failed.values())])) from None
+
+
+def _said(job: Job, error: Exception) -> str:
+    """What stopped a lesson, in one line unless it is a message of csi_lab."""
+    if isinstance(error, CsiLabError):
+        return str(error)
+    words = " ".join(str(error).split())
+    if isinstance(error, OSError):
+        place = f" ({Path(error.filename).name})" if isinstance(error.filename, str) else ""
+        return f"{job.name}: its outputs could not be written: {error.strerror or words}{place}"
+    return f"{job.name}: stopped by {type(error).__name__}: {words}"
 
 
 def _verdict(result: RunResult) -> str:

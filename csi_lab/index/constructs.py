@@ -231,8 +231,11 @@ def compare(data: Any, bounds: Bounds, model: PathModel | None = None, **setting
     for variant in VARIANTS:
         fit = fits[variant != "unscaled"]
         sound = [c for c in fit.model.constructs if variant == "equal" or c not in negative_weights(fit).index]
-        table = from_fit(fit, bounds, variant=variant, constructs=sound).table  # type: ignore[arg-type]
-        columns[variant] = table["estimate"].reindex(list(fit.model.constructs))
+        names = pd.Index(list(fit.model.constructs), name="construct")
+        columns[variant] = pd.Series(np.nan, index=names)
+        if sound:
+            found = from_fit(fit, bounds, variant=variant, constructs=sound)  # type: ignore[arg-type]
+            columns[variant].update(found.table["estimate"])
     return pd.DataFrame(columns)
 
 

@@ -193,7 +193,10 @@ class PLSFit(Assessed):
         if turned:
             out.append(f"turned round, because most of their loadings were negative: {', '.join(turned)}")
         own = self.loadings["estimate"]
-        weak = [f"{i} ({v:.2f})" for (c, i), v in own.items() if self.model.modes[c] == "A" and v < loading]
+        against = [f"{i} ({v:.2f})" for (c, i), v in own.items() if self.model.modes[c] == "A" and v <= -loading]
+        if against:
+            out.append(f"loading against its block, reversed?: {', '.join(against)}")
+        weak = [f"{i} ({v:.2f})" for (c, i), v in own.items() if self.model.modes[c] == "A" and abs(v) < loading]
         if weak:
             out.append(f"loading below {loading:.2f}: {', '.join(weak)}")
         negative = [f"{i} ({v:.2f})" for (_, i), v in self.weights["estimate"].items() if v < 0]

@@ -183,7 +183,9 @@ class Survey:
 
     def _repr_html_(self) -> str:
         head, *rest = (html.escape(line.strip()) for line in str(self).split("\n"))
-        table = self.to_frame().round({"mean": 2, "sd": 2, "floor": 3, "ceiling": 3}).to_html()
+        described = self.to_frame().round({"mean": 2, "sd": 2, "floor": 3, "ceiling": 3})
+        with pd.option_context("display.max_colwidth", None):
+            table = described.to_html(max_rows=None)
         return f"<p><strong>{head}</strong><br>{'<br>'.join(rest)}</p>{table}"
 
 
