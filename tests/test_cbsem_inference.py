@@ -107,6 +107,15 @@ def test_doubled_rows_in_clusters_have_the_standard_errors_of_single_rows():
     assert np.isnan(clustered.fit_measures["p"])
 
 
+def test_a_stratum_with_one_primary_unit_is_refused_at_once():
+    frame = skewed(100).assign(stratum=lambda d: (d.index < 5).astype(int), psu=lambda d: d.index // 5)
+    with pytest.raises(csi.DataError, match="1 strata hold a single primary unit"):
+        cbsem(_Survey(frame, csi.Design(strata="stratum", psu="psu")), MODEL, se="robust")
+    holes = frame.assign(psu=frame["psu"].where(frame.index > 3))
+    with pytest.raises(csi.DataError, match=r"missing values: \['psu'\]"):
+        cbsem(_Survey(holes, csi.Design(psu="psu")), MODEL, se="robust")
+
+
 class _Survey:
     """What cbsem asks of a survey: answers and how they were drawn."""
 

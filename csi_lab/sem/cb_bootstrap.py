@@ -14,11 +14,14 @@ from csi_lab.moments import Moments
 from csi_lab.resampling import Method, Replicates, replicates
 from csi_lab.sem.cb_answers import Answers
 from csi_lab.sem.cb_engine import fisher_scoring
+from csi_lab.sem.cb_inference import cells_of
 from csi_lab.sem.cb_sample import Likelihood, Sample
 from csi_lab.sem.cb_specification import Specification
+from csi_lab.sem.cb_start import starting_values
 
 # Draws rest a millionth of a standard error from their optimum: far below what the draws themselves vary.
 TOLERANCE = 1e-6
+MOST_ITERATIONS = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,11 +143,18 @@ def refit(
 ) -> np.ndarray:
     """Estimates ``(draws, q)`` on the moments of each group; NaN where a draw has no solution."""
     sample = Sample.complete(moments, means=specification.means, likelihood=likelihood)
-    found = fisher_scoring(specification, sample, start=start, tolerance=TOLERANCE)
-    theta, ok = found.theta.copy(), found.converged.copy()
-    if start is not None and not ok.all():
-        # The estimate of the whole sample was no good place to begin: begin from the draw's own correlations.
-        at = np.flatnonzero(~ok)
-        again = fisher_scoring(specification, sample.draws(at), tolerance=TOLERANCE)
-        theta[at], ok[at] = again.theta, again.converged
+    # A measurement model is best begun at the estimates of the whole sample. Paths of a draw may lie on the other side
+    # of a singular matrix, so that a model with paths begins at the draw's own correlations.
+    cells = cells_of(specification)
+    starts = [start, None] if not specification.model.edges else [None, 0.5]
+    theta = np.full((len(sample.scale), specification.n_free), np.nan)
+    ok = np.zeros(len(theta), dtype=bool)
+    for begin in starts:
+        at = np.flatnonzero(~ok & sample.usable)
+        if not len(at):
+            break
+        part = sample.draws(at)
+        first = starting_values(specification, cells, part, begin) if isinstance(begin, float) else begin
+        found = fisher_scoring(specification, part, start=first, tolerance=TOLERANCE, max_iterations=MOST_ITERATIONS)
+        theta[at], ok[at] = found.theta, found.converged
     return np.where(ok[:, None], theta, np.nan)

@@ -16,6 +16,8 @@ HEYWOOD = 1e-4
 # Sources whose variance inflation passes this: Hair, Hult, Ringle & Sarstedt (2022), A Primer on PLS-SEM, 3rd ed., call
 # 5 critical; Kutner, Nachtsheim, Neter & Li (2005), Applied Linear Statistical Models, 5th ed., 10 serious.
 VIF = 10.0
+# More draws without a solution than this make the intervals doubtful: as many as an interval of 95 % leaves outside.
+FAILED = 0.05
 
 
 def problems(
@@ -26,6 +28,7 @@ def problems(
     converged: bool,
     distance: float,
     iterations: int,
+    others: Sequence[float] = (),
     heywood: float = HEYWOOD,
     vif: float = VIF,
 ) -> tuple[str, ...]:
@@ -48,14 +51,22 @@ def problems(
         )
     if undetermined or specification.df < 0:
         return tuple(found)
+    if others:
+        found.append(
+            f"SEVERAL OPTIMA: other starts end where chi2 is {', '.join(f'{gap:.3g}' for gap in others[:3])} larger; "
+            "the best is reported, and the data hardly choose between them"
+        )
     built = [matrices(cells, theta[None]) for cells in cells_of(specification)]
     for group, own in zip(specification.groups, built, strict=True):
         where = f" in group {group}" if group else ""
         found += [f"IMPROPER SOLUTION{where}: {text}" for text in _improper(specification, own, heywood)]
-    if not found:
-        for group, own in zip(specification.groups, built, strict=True):
+    if not any(text.startswith("IMPROPER") for text in found):
+        for group, target, listed in inflated(specification, theta, vif):
             where = f" in group {group}" if group else ""
-            found += [f"NEARLY COLLINEAR{where}: {text}" for text in _collinear(specification, own, vif)]
+            found.append(
+                f"NEARLY COLLINEAR{where}: the sources of {target} correlate so highly that their paths are hardly "
+                f"determined one by one: {listed}; read total effects, or merge constructs"
+            )
     return tuple(found)
 
 
@@ -102,21 +113,29 @@ def _improper(specification: Specification, built: Matrices, heywood: float) -> 
         )
 
 
-def _collinear(specification: Specification, built: Matrices, vif: float) -> Iterator[str]:
+def inflated(specification: Specification, theta: np.ndarray, vif: float = VIF) -> list[tuple[str, str, str]]:
+    """Group, target and sources of every construct with a source whose variance inflation passes ``vif``."""
     names = list(specification.constructs)
-    sd = np.sqrt(np.diagonal(built.latent[0]))
-    corr = built.latent[0] / np.outer(sd, sd)
-    for target, sources in specification.model.paths.items():
-        at = [names.index(s) for s in sources]
-        if len(at) < 2:
+    found = []
+    for group, cells in zip(specification.groups, cells_of(specification), strict=True):
+        latent = matrices(cells, theta[None]).latent[0]
+        if not np.isfinite(latent).all() or (np.diagonal(latent) <= 0).any():
             continue
-        inflation = np.diagonal(np.linalg.inv(corr[np.ix_(at, at)]))
-        if inflation.max() > vif:
-            listed = ", ".join(f"{s} (VIF {v:.0f})" for s, v in zip(sources, inflation, strict=True) if v > vif)
-            yield (
-                f"the sources of {target} correlate so highly that their paths are hardly determined one by one: "
-                f"{listed}; read total effects, or merge constructs"
-            )
+        sd = np.sqrt(np.diagonal(latent))
+        corr = latent / np.outer(sd, sd)
+        for target, sources in specification.model.paths.items():
+            at = [names.index(s) for s in sources]
+            own = corr[np.ix_(at, at)]
+            # Beyond collinear: correlations that no sample could have.
+            values = np.linalg.eigvalsh(own)
+            inflation = np.diagonal(np.linalg.inv(own)) if abs(values[0]) > 1e-12 else np.full(len(at), np.inf)
+            large = np.abs(inflation) > vif if values[0] > 0 else np.ones(len(at), dtype=bool)
+            if large.any():
+                listed = ", ".join(
+                    f"{s} (VIF {v:.0f})" for s, v, hit in zip(sources, inflation, large, strict=True) if hit
+                )
+                found.append((group, target, listed))
+    return found
 
 
 def _loadings(specification: Specification, built: Matrices) -> dict[tuple[str, str], float]:

@@ -20,6 +20,7 @@ BATCH = 32
 NEAR = 5.0
 SCORING_STEPS = 6
 MOST_HALVINGS = 10
+DAMPING = 1e-4
 # Added to the information of unit diagonal, and the eigenvalue of it that counts as zero.
 TRACE, UNDETERMINED = 1e-13, 1e-9
 
@@ -134,10 +135,11 @@ def _batch(
     return theta, far, converged, iterations
 
 
-def _step(here: Evaluation) -> tuple[np.ndarray, np.ndarray]:
+def _step(here: Evaluation, damping: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """The step of each draw ``(N, q)`` and its length in standard errors ``(N,)``.
 
-    The information is brought to unit diagonal first, so that the units of the data play no part.
+    The information is brought to unit diagonal first, so that the units of the data play no part; ``damping`` is added
+    to that diagonal and shortens the step most where the information is least.
     """
     information = here.information
     assert information is not None
@@ -148,7 +150,7 @@ def _step(here: Evaluation) -> tuple[np.ndarray, np.ndarray]:
     finite = np.isfinite(unit).all(axis=(-2, -1)) & np.isfinite(slope).all(axis=-1)
     q = unit.shape[-1]
     # A trace of the unit matrix keeps models solvable that are not identified; it changes no other step.
-    unit = np.where(finite[:, None, None], unit, 0.0) + TRACE * np.eye(q)
+    unit = np.where(finite[:, None, None], unit, 0.0) + (TRACE + damping) * np.eye(q)
     slope = np.where(finite[:, None], slope, 0.0)
     step = np.linalg.solve(unit, slope[..., None])[..., 0]
     squared = (step * slope).sum(axis=-1)
@@ -170,25 +172,36 @@ def _moved(cells: Sequence[Cells], state: _State, step: np.ndarray, newton: bool
     limit = state.here.value + 1e-13 * np.abs(state.here.value)
     worse = ~(found.value <= limit)
     if worse.any():
-        halved, share = np.flatnonzero(worse), 1.0
-        for _ in range(MOST_HALVINGS):
-            share /= 2
-            at = np.flatnonzero(worse)
-            trial[at] = state.theta[at] + share * step[at]
-            groups = tuple(g.draws(at) for g in state.groups)
-            value = evaluate(cells, groups, state.scale[at], trial[at], None).value
-            worse[at] = ~(value <= limit[at])
-            if not worse.any():
-                break
-        groups = tuple(g.draws(halved) for g in state.groups)
-        again = evaluate(cells, groups, state.scale[halved], trial[halved], information)
+        again = np.flatnonzero(worse)
+        _halve(cells, state, step, limit, trial, worse)
+        if worse.any():
+            # Nearly singular information points far along a valley that bends: a damped step looks nearer.
+            _halve(cells, state, _step(state.here, DAMPING)[0], limit, trial, worse)
+        groups = tuple(g.draws(again) for g in state.groups)
+        new = evaluate(cells, groups, state.scale[again], trial[again], information)
         assert found.information is not None
-        found.value[halved], found.gradient[halved] = again.value, again.gradient
-        found.information[halved] = again.information
+        found.value[again], found.gradient[again] = new.value, new.gradient
+        found.information[again] = new.information
     if newton:
         _make_definite(cells, state, trial, found)
     trial = np.where(worse[:, None], state.theta, trial)
     return _State(state.at, state.groups, state.scale, trial, found), ~worse
+
+
+def _halve(
+    cells: Sequence[Cells], state: _State, step: np.ndarray, limit: np.ndarray, trial: np.ndarray, worse: np.ndarray
+) -> None:
+    """Shorter and shorter steps for the draws that are ``worse`` than their ``limit``; both arrays are updated."""
+    share = 1.0
+    for _ in range(MOST_HALVINGS):
+        share /= 2
+        at = np.flatnonzero(worse)
+        trial[at] = state.theta[at] + share * step[at]
+        groups = tuple(g.draws(at) for g in state.groups)
+        value = evaluate(cells, groups, state.scale[at], trial[at], None).value
+        worse[at] = ~(value <= limit[at])
+        if not worse.any():
+            return
 
 
 def _make_definite(cells: Sequence[Cells], state: _State, theta: np.ndarray, found: Evaluation) -> None:

@@ -70,7 +70,11 @@ def em(pieces: Pieces) -> tuple[np.ndarray, np.ndarray]:
         / answered
     )
     for _ in range(MAX_STEPS):
-        inverse = np.where(both, np.linalg.inv(np.where(both, sigma, eye)), 0.0)
+        try:
+            inverse = np.where(both, np.linalg.inv(np.where(both, sigma, eye)), 0.0)
+        except np.linalg.LinAlgError:
+            # Singular covariances are the limit; the caller names the items.
+            return mu, sigma
         fill = sigma @ inverse
         centred = (fill @ np.where(seen, average - mu, 0.0)[..., None])[..., 0]
         shift = share @ centred

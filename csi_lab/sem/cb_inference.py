@@ -84,11 +84,6 @@ def meat(
 
     With weights w a respondent's score counts w times; PSU totals are centred in their stratum of k PSUs and their
     squares multiplied by k/(k - 1), which is the linearised variance of survey statistics.
-
-    Raises
-    ------
-    DataError
-        If a stratum holds a single PSU.
     """
     total = np.zeros((specification.n_free, specification.n_free))
     clusters = Clusters.of(answers)
@@ -123,7 +118,13 @@ class Clusters:
 
     @classmethod
     def of(cls, answers: Answers) -> Clusters | None:
-        """``None`` for a sample without strata and PSUs."""
+        """``None`` for a sample without strata and PSUs.
+
+        Raises
+        ------
+        DataError
+            If a row has no stratum or primary unit, or a stratum holds a single one.
+        """
         import pandas as pd
 
         design = answers.design
@@ -131,6 +132,11 @@ class Clusters:
             return None
         frames = [_used(part) for part in answers.parts]
         whole = pd.concat(frames)
+        holes = [c for c in (design.strata, design.psu) if c is not None and whole[c].isna().any()]
+        if holes:
+            raise DataError(
+                f"design columns have missing values: {holes}; every row needs its stratum and primary unit"
+            )
         strata = pd.factorize(whole[design.strata])[0] if design.strata else np.zeros(len(whole), dtype=int)
         psu = pd.factorize(whole[design.psu])[0] if design.psu else np.arange(len(whole))
         pairs, unit = np.unique(np.column_stack([strata, psu]), axis=0, return_inverse=True)

@@ -58,6 +58,8 @@ class CBSEMFit:
         ``"normal"``: chi2 = n F, ``"wishart"``: (n - 1) F with the unbiased covariances.
     level
         Of the intervals.
+    others
+        By how much chi2 is larger at other optima that were found.
     resampled
         The draws of a bootstrap, or ``None``.
     """
@@ -73,6 +75,7 @@ class CBSEMFit:
     se: StandardErrors
     likelihood: Likelihood
     level: float
+    others: tuple[float, ...] = ()
     resampled: Resampled | None = None
 
     @property
@@ -179,13 +182,15 @@ class CBSEMFit:
         """Every reason not to use this solution, the gravest first; empty for a proper one. See :meth:`check`."""
         return self.check()
 
-    def check(self, *, heywood: float = cb_check.HEYWOOD, vif: float = cb_check.VIF) -> tuple[str, ...]:
+    def check(
+        self, *, heywood: float = cb_check.HEYWOOD, vif: float = cb_check.VIF, failed: float = cb_check.FAILED
+    ) -> tuple[str, ...]:
         """Whether the solution is proper.
 
         Not identified (df < 0, or parameters that move without changing the fit), not converged, residual variances
         that are negative or at most ``heywood`` of the item's variance, standardised loadings of 1 or more,
-        correlations of constructs beyond 1, construct covariances that are not positive definite, and, in a proper
-        solution, sources of a construct whose variance inflation passes ``vif``.
+        correlations of constructs beyond 1, construct covariances that are not positive definite, several optima, and,
+        in a proper solution, sources of a construct whose variance inflation passes ``vif``.
 
         Parameters
         ----------
@@ -193,17 +198,25 @@ class CBSEMFit:
             Default 1e-4 of the item's variance: variances at a bound rest within rounding of 0.
         vif
             Default 10: Kutner, Nachtsheim, Neter & Li (2005), Applied Linear Statistical Models, 5th ed., sec. 10.5.
+        failed
+            Share of bootstrap draws without a solution above which the intervals are doubtful; default .05, as much as
+            an interval of 95 % leaves outside.
         """
-        return cb_check.problems(
+        found = cb_check.problems(
             self.specification,
             self.theta,
             undetermined=self.undetermined,
             converged=self.converged,
             distance=self.distance,
             iterations=self.iterations,
+            others=self.others,
             heywood=heywood,
             vif=vif,
         )
+        if self.resampled is not None and self.resampled.failed > failed * self.resampled.draws:
+            lost = f"{self.resampled.failed} of {self.resampled.draws} draws have no solution and are left out"
+            found = (f"DOUBTFUL INTERVALS: {lost}; those that are left are no random part of them", *found)
+        return found
 
     @cached_property
     def parameters(self) -> pd.DataFrame:

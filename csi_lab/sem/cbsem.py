@@ -11,15 +11,19 @@ import numpy as np
 from csi_lab.errors import CsiLabWarning, DataError, SpecError
 from csi_lab.model import PathModel
 from csi_lab.sem.cb_answers import MissingAnswers, read_answers
-from csi_lab.sem.cb_engine import distance, fisher_scoring
+from csi_lab.sem.cb_engine import distance
+from csi_lab.sem.cb_inference import Clusters
 from csi_lab.sem.cb_result import CBSEMFit, StandardErrors
 from csi_lab.sem.cb_sample import Likelihood, Sample
+from csi_lab.sem.cb_search import Found, search
 from csi_lab.sem.cb_specification import Identification, Specification, specification
 from csi_lab.sem.cb_tables import STANDARD_ERRORS
 
 Engine = Literal["fisher", "semopy"]
 ENGINES = ("fisher", "semopy")
 LIKELIHOODS = ("normal", "wishart")
+# Standard errors from the optimum at which an answer of semopy counts as one.
+SEMOPY_DISTANCE = 1e-4
 
 
 def cbsem(
@@ -148,6 +152,7 @@ def cbsem(
     if se in ("robust", "mlm"):
         if not answers.has_rows:
             raise DataError(f"se={se!r} needs the answers, not only their moments; give the survey or DataFrame")
+        Clusters.of(answers)  # says now, not when the table is read, what is wrong with the design
         if se == "mlm" and missing == "fiml":
             raise SpecError("se='mlm' is for complete data; with missing='fiml' use se='robust'")
     spec = specification(
@@ -160,42 +165,39 @@ def cbsem(
         fixed=fixed,
     )
     sample = answers.sample(means=with_means, likelihood=likelihood)
-    theta, rests, steps, far = _solved(engine, spec, sample, tolerance, max_iterations)
+    found = _solved(engine, spec, sample, tolerance, max_iterations)
     fit = CBSEMFit(
         specification=spec,
         answers=answers,
         sample=sample,
-        theta=theta,
+        theta=found.theta,
         engine=engine,
-        converged=rests,
-        iterations=steps,
-        distance=far,
+        converged=found.converged,
+        iterations=found.iterations,
+        distance=found.distance,
+        others=found.others,
         se="observed" if missing == "fiml" and se == "expected" else se,
         likelihood=likelihood,
         level=level,
     )
-    if not rests:
+    if not found.converged:
         said = next(text for text in fit.problems if text.startswith("NOT CONVERGED"))
         warnings.warn(said, CsiLabWarning, stacklevel=2)
     return fit
 
 
-def _solved(
-    engine: Engine, spec: Specification, sample: Sample, tolerance: float, max_iterations: int
-) -> tuple[np.ndarray, bool, int, float]:
-    """Theta, whether it rests, the steps it took and its distance from the optimum in standard errors."""
-    if engine == "semopy":
-        if len(spec.groups) > 1 or spec.means:
-            raise SpecError("engine='semopy' fits one group without means; use engine='fisher'")
-        # A heavy package that only this engine needs.
-        from csi_lab.sem.cb_semopy import fit_theta
+def _solved(engine: Engine, spec: Specification, sample: Sample, tolerance: float, max_iterations: int) -> Found:
+    if engine == "fisher":
+        return search(spec, sample, tolerance=tolerance, max_iterations=max_iterations)
+    if len(spec.groups) > 1 or spec.means:
+        raise SpecError("engine='semopy' fits one group without means; use engine='fisher'")
+    # A heavy package that only this engine needs.
+    from csi_lab.sem.cb_semopy import fit_theta
 
-        scale = sample.scale[0]
-        theta = np.asarray(fit_theta(spec, sample.cov[0, 0] * np.outer(scale, scale), float(sample.n[0, 0])))
-        far = float(distance(spec, sample, theta[None])[0])
-        return theta, far < 1e-4, 0, far
-    found = fisher_scoring(spec, sample, tolerance=tolerance, max_iterations=max_iterations)
-    return found.theta[0], bool(found.converged[0]), int(found.iterations[0]), float(found.distance[0])
+    scale = sample.scale[0]
+    theta = np.asarray(fit_theta(spec, sample.cov[0, 0] * np.outer(scale, scale), float(sample.n[0, 0])))
+    far = float(distance(spec, sample, theta[None])[0])
+    return Found(theta, far < SEMOPY_DISTANCE, 0, far)
 
 
 def _model_of(data: Any, model: PathModel | None) -> PathModel:

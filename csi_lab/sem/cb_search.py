@@ -1,0 +1,98 @@
+"""The search for the estimates of one sample: one start, and more where the likelihood may have several summits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from csi_lab.sem.cb_check import inflated
+from csi_lab.sem.cb_engine import Solution, fisher_scoring
+from csi_lab.sem.cb_inference import cells_of
+from csi_lab.sem.cb_likelihood import evaluate
+from csi_lab.sem.cb_sample import Sample
+from csi_lab.sem.cb_specification import Specification
+from csi_lab.sem.cb_start import starting_values
+from csi_lab.sem.cb_structure import BETA
+
+# Further starts: factor correlations shrunk, and paths moved by random amounts of this size (standardised, fixed seed).
+SHRINKS = (0.5, 0.0)
+MOVED_STARTS, MOVE = 14, 2.0
+MORE_ITERATIONS = 60
+# Summits closer than this in chi2 are one.
+SAME = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Estimates of one sample.
+
+    Attributes
+    ----------
+    theta
+        ``(q,)`` in the units of the data.
+    converged, iterations, distance
+        As in :class:`csi_lab.sem.cb_engine.Solution`.
+    others
+        By how much chi2 is larger at other summits of the likelihood that further starts ended at, ascending.
+    """
+
+    theta: np.ndarray
+    converged: bool
+    iterations: int
+    distance: float
+    others: tuple[float, ...] = ()
+
+
+def search(specification: Specification, sample: Sample, *, tolerance: float, max_iterations: int) -> Found:
+    """The highest likelihood found.
+
+    A proper measurement model has one summit in practice, and one start finds it. Paths from sources that are nearly
+    collinear make several, between which no step leads: then, and when the first start does not come to rest, the
+    search begins anew from other places and keeps the best.
+    """
+    cells = cells_of(specification)
+    first = fisher_scoring(specification, sample, tolerance=tolerance, max_iterations=max_iterations)
+    converged = bool(first.converged[0])
+    suspect = not converged or bool(inflated(specification, first.theta[0]))
+    if not specification.model.edges or not suspect or not sample.usable[0]:
+        return _of(first)
+    n = len(SHRINKS) + MOVED_STARTS
+    copies = sample.draws(np.zeros(n, dtype=int))
+    starts = np.concatenate(
+        [starting_values(specification, cells, sample, shrink) for shrink in SHRINKS]
+        + [starting_values(specification, cells, sample)] * MOVED_STARTS
+    )
+    rng = np.random.default_rng(0)
+    moved = np.zeros(starts.shape)
+    for own in cells:
+        paths = own.free[own.kind == BETA]
+        moved[len(SHRINKS) :, paths] = (
+            MOVE * rng.normal(size=(MOVED_STARTS, len(paths))) * own.scales(sample.scale)[:, own.kind == BETA]
+        )
+    more = fisher_scoring(
+        specification, copies, start=starts + moved, tolerance=tolerance, max_iterations=MORE_ITERATIONS
+    )
+    theta = np.concatenate([first.theta, more.theta])
+    rested = np.concatenate([first.converged, more.converged])
+    if not rested.any():
+        return _of(first)
+    everywhere = sample.draws(np.zeros(n + 1, dtype=int))
+    chi2 = 2 * evaluate(cells, everywhere.groups, everywhere.scale, theta, None).value
+    chi2 = np.where(rested, chi2, np.inf)
+    # The first start keeps its place unless another one ends clearly higher.
+    best = 0 if converged and chi2[0] < chi2.min() + SAME else int(np.argmin(chi2))
+    gaps = np.sort(chi2[rested] - chi2[best])
+    apart = [float(g) for k, g in enumerate(gaps) if g > SAME and (k == 0 or g - gaps[k - 1] > SAME)]
+    chosen = first if best == 0 else more
+    return _of(chosen, max(best - 1, 0), tuple(apart))
+
+
+def _of(solution: Solution, at: int = 0, others: tuple[float, ...] = ()) -> Found:
+    return Found(
+        solution.theta[at],
+        bool(solution.converged[at]),
+        int(solution.iterations[at]),
+        float(solution.distance[at]),
+        others,
+    )
