@@ -19,6 +19,7 @@ class Design:
         Column of stratum labels; ``None``: one stratum.
     psu
         Column of primary sampling units (towns, outlets, interviewers' districts); ``None``: each respondent is one.
+        Labels are read within their stratum: town 3 of stratum A and town 3 of stratum B are two units.
     population
         Column of population sizes (primary units in the stratum) for the finite population correction.
 

@@ -216,8 +216,8 @@ def replicates(
         raise SpecError(f"method={method!r} is unknown; use one of {list(METHODS)}")
     if indices is not None and replicate_weights is not None:
         raise SpecError("give indices or replicate_weights, not both")
-    if draws < 2:
-        raise SpecError(f"draws={draws!r}: at least 2 replicates are needed, 1,000 or more for intervals")
+    if not isinstance(draws, (int, np.integer)) or draws < 2:
+        raise SpecError(f"draws={draws!r}: a whole number of at least 2 is needed, 1,000 or more for intervals")
     frame, design, items, weights = _source(data, design, items, weights)
     if indices is not None or replicate_weights is not None:
         return _given(frame, design, items, weights, missing, indices, replicate_weights)
@@ -377,8 +377,9 @@ def _given(
     whole = units_of(frame, items, design, weights, missing)
     if indices is not None:
         picked = np.asarray(indices)
-        if picked.ndim != 2 or picked.dtype.kind not in "iu" or picked.min() < 0 or picked.max() >= n:
-            raise DataError(f"indices must be whole numbers from 0 to {n - 1}, one row per draw")
+        fits = picked.ndim == 2 and len(picked) > 1 and picked.shape[1] > 0 and picked.dtype.kind in "iu"
+        if not fits or picked.min() < 0 or picked.max() >= n:
+            raise DataError(f"indices must be whole numbers from 0 to {n - 1}, one row per draw, two draws or more")
         rows = units_of(frame, items, design, weights, missing, every_row=True)
         factors = _counts(picked.astype(np.int64), n)
         made = [(part, part @ rows.sizes) for part in _blocks(factors)]
@@ -386,6 +387,9 @@ def _given(
         factors = np.asarray(replicate_weights, dtype=float)
         if factors.ndim != 2 or factors.shape[1] != n or not np.isfinite(factors).all() or (factors < 0).any():
             raise DataError(f"replicate_weights must be finite and not negative, (draws, {n}); got {factors.shape}")
+        if len(factors) < 2 or not (factors.sum(axis=1) > 0).all():
+            empty = np.flatnonzero(factors.sum(axis=1) <= 0)[:5].tolist()
+            raise DataError(f"replicate_weights need two draws or more, each of positive weight; all zero in {empty}")
         # These weights replace the rows' own.
         bare = replace(design, weights=None)
         rows = units_of(frame, items, bare, None, missing, every_row=True)

@@ -301,3 +301,16 @@ def test_a_construct_may_bear_the_name_of_its_single_item(hs):
     same = cbsem(hs, PathModel({"F": ["x1", "x2", "x3"], "x9": "x9"}, {"x9": "F"}))
     other = cbsem(hs, PathModel({"F": ["x1", "x2", "x3"], "Y": "x9"}, {"Y": "F"}))
     assert same.fit_measures["chi2"] == pytest.approx(other.fit_measures["chi2"], abs=1e-9)
+
+
+def test_impossible_fixed_values_are_refused_or_reported(hs):
+    with pytest.raises(SpecError, match=r"finite numbers.*x1~~x1"):
+        cbsem(hs, MODEL, fixed={"x1~~x1": float("nan")})
+    with pytest.warns(CsiLabWarning, match="NOT CONVERGED"):
+        text = str(cbsem(hs, MODEL, fixed={"x1~~x1": -5}))
+    assert "NOT CONVERGED" in text.splitlines()[0] or "IMPROPER" in text.splitlines()[0]
+
+
+def test_a_model_with_more_parameters_than_moments_has_no_cfi(hs):
+    found = cbsem(hs, PathModel({"a": ["x1", "x2"]}))
+    assert np.isnan(found.fit_measures["cfi"])

@@ -182,3 +182,12 @@ def test_faces(mobi):
     assert "Welch" in ours._repr_html_()
     assert [t.get_text() for t in ours.plot().get_yticklabels()] == QUALITY
     assert ours.to_frame() is ours.items
+
+
+def test_rows_of_weight_zero_are_no_respondents(mobi):
+    w = np.r_[np.zeros(50), np.linspace(1, 2, 200)]
+    items = ["PERQ1", "PERQ2", "PERQ3"]
+    ours = item_analysis(mobi, items, weights=w, bounds=(1, 10))
+    alone = item_analysis(mobi[50:], items, weights=w[50:], bounds=(1, 10))
+    assert ours.items.equals(alone.items)
+    assert "rows of weight zero left out: 50" in str(ours)

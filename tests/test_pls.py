@@ -234,6 +234,12 @@ def test_a_strong_item_that_points_the_other_way_is_called_reversed_not_weak(mob
     assert not any("below" in remark and "PERQ7" in remark for remark in remarks)
 
 
+def test_a_copied_item_is_named(mobi, ecsi):
+    assert not any("copy" in remark for remark in pls(mobi, ecsi).remarks())
+    copied = pls(mobi.assign(CUSL3=2 * mobi["IMAG1"] + 1), ecsi).remarks()
+    assert any("IMAG1 and CUSL3" in remark for remark in copied)
+
+
 def test_a_fit_that_did_not_converge_says_so_first(mobi, ecsi):
     with pytest.warns(CsiLabWarning, match="NOT CONVERGED after 2"):
         fit = pls(mobi, ecsi, max_iterations=2)

@@ -259,3 +259,18 @@ def test_results_have_their_faces(mobi, ecsi):
     assert "<table" in found._repr_html_()
     assert "<table" in found.cvpat()._repr_html_()
     assert len(found.plot().texts) == 19
+
+
+def test_rows_of_weight_zero_are_nobody_in_prediction_and_group_comparison(mobi, ecsi):
+    """Giving 50 respondents weight zero is leaving them out."""
+    from csi_lab.sem import compare_groups, micom
+
+    w, groups = np.r_[np.zeros(50), np.ones(200)], np.arange(250) % 2
+    ours = plspredict(mobi, ecsi, weights=w, folds=5, rng=1)
+    alone = plspredict(mobi[50:], ecsi, weights=w[50:], folds=5, rng=1)
+    assert ours.to_frame().equals(alone.to_frame())
+    settings = {"draws": 20, "rng": 1}
+    both = [compare_groups(mobi[k:], groups[k:], ecsi, weights=w[k:], **settings).to_frame() for k in (0, 50)]
+    assert both[0].equals(both[1])
+    both = [micom(mobi[k:], groups[k:], ecsi, weights=w[k:], **settings).to_frame() for k in (0, 50)]
+    assert both[0].equals(both[1])

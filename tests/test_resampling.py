@@ -306,6 +306,21 @@ def test_contradictory_settings_are_refused(settings, message):
         replicates(frame, settings.pop("design", None), **settings)
 
 
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"replicate_weights": np.zeros((3, 3))}, DataError, r"all zero in \[0, 1, 2\]"),
+        ({"replicate_weights": np.ones((1, 3))}, DataError, "two draws or more"),
+        ({"indices": np.zeros((0, 3), int)}, DataError, "two draws or more"),
+        ({"indices": np.arange(3)[None]}, DataError, "two draws or more"),
+        ({"draws": 100.0}, SpecError, "whole number"),
+    ],
+)
+def test_draws_that_cannot_be_are_refused(settings, error, message):
+    with pytest.raises(error, match=message):
+        replicates(pd.DataFrame({"q1": [1, 2, 3], "q2": [2, 3, 1]}), **settings)
+
+
 def test_moments_have_no_rows_to_draw(mobi):
     with pytest.raises(DataError, match="no rows"):
         requested(Moments.from_frame(mobi), ["CUSA1"], draws=100)

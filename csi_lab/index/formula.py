@@ -57,6 +57,13 @@ def require_weights(blocks: Mapping[str, Mapping[str, float]]) -> None:
 
 
 def require_means_inside(part: Moments, low: np.ndarray, high: np.ndarray) -> None:
+    """Refuse item means outside their bounds ``(p,)``, all named: the declared scale cannot be the one that was used.
+
+    Raises
+    ------
+    EstimationError
+        If a mean, or in a stack of draws any mean, lies outside.
+    """
     outside = np.any(((part.mean < low) | (part.mean > high)).reshape(-1, len(low)), axis=0)
     if outside.any():
         places = [

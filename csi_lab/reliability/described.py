@@ -40,6 +40,9 @@ def answers_of(
     if len(items) < 2:
         raise DataError(f"a scale needs two items or more, got {items}")
     frame, w = split_weights(frame[items], weights)
+    if w is not None:
+        # A row of weight zero stands for nobody: it is no respondent.
+        frame, w = frame[w > 0], w[w > 0]
     require_numbers(frame)
     x = frame.to_numpy(dtype=float, na_value=np.nan)
     if np.isinf(x).any():

@@ -221,6 +221,13 @@ def one_way_icc(data: Any, raters: Sequence[str] | None = None, *, level: float 
 
 
 def require_ratings(moments: Moments) -> None:
+    """Refuse ratings by one rater, or of fewer than two objects.
+
+    Raises
+    ------
+    DataError
+        With the number that is missing.
+    """
     if len(moments.names) < 2:
         raise DataError(f"agreement needs two raters or more, got {list(moments.names)}")
     if moments.n < 2:

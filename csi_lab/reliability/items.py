@@ -251,12 +251,13 @@ def item_analysis(
     names = list(frame.columns)
     x = frame.to_numpy(dtype=float, na_value=np.nan)
     complete = ~np.isnan(x).any(axis=1)
+    nobody = len(getattr(data, "frame", data)) - len(x)
     if complete.sum() < 2:
         raise DataError(
             f"{int(complete.sum())} of {len(x)} rows have answers to all {len(names)} items; two are needed"
         )
     moments = Moments.from_frame(frame[complete], None if w is None else w[complete])
-    remarks = []
+    remarks = [f"rows of weight zero left out: {nobody}"] if nobody else []
     if moments.constant.all():
         raise DataError(f"no item varies in the {moments.n} complete rows: {names}; there is nothing to analyse")
     flat = [name for name, constant in zip(names, moments.constant, strict=True) if constant]

@@ -206,6 +206,8 @@ def _upper(chi2: float, df: float, centrality: float = 0.0) -> float:
 
 
 def _cfi(t: ChiSquares, c: float = 1.0, c_base: float = 1.0) -> float:
+    if t.df < 0 or not np.isfinite(t.chi2):
+        return float("nan")
     gap, base = max(t.chi2 - c * t.df, 0.0), t.baseline_chi2 - c_base * t.baseline_df
     return float(1 - gap / max(gap, base)) if max(gap, base) > 0 else 1.0
 
@@ -221,7 +223,7 @@ def _rmsea(
     chi2: float, df: float, n: float, groups: int, close: float, level: float, c: float = 1.0
 ) -> dict[str, float]:
     """RMSEA with its interval and the p-value of close fit; ``c`` corrects the noncentrality (robust version)."""
-    if df < 0:
+    if df < 0 or not np.isfinite(chi2):
         return dict.fromkeys(("rmsea", "rmsea_low", "rmsea_high", "rmsea_close_p"), float("nan"))
     if df == 0:
         return {"rmsea": 0.0, "rmsea_low": 0.0, "rmsea_high": 0.0, "rmsea_close_p": float("nan")}

@@ -19,6 +19,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from csi_lab.errors import SpecError, listed
 from csi_lab.model import PathModel
 
@@ -247,6 +249,9 @@ def specification(
         )
     released = {known[_plain(name)] for name in free}
     values = {known[_plain(name)]: float(value) for name, value in (fixed or {}).items()}
+    odd = [name for name, value in (fixed or {}).items() if not np.isfinite(float(value))]
+    if odd:
+        raise SpecError(f"fixed values must be finite numbers; not so for {odd}")
     fast = [name for name in free if all(row.value == row.value for row in rows if row.key == known[_plain(name)])]
     if fast:
         raise SpecError(

@@ -84,7 +84,8 @@ def cbsem(
     identification
         ``"marker"``: first loading 1, or ``"variance"``: constructs of (residual) variance 1. The same fit.
     likelihood
-        ``"normal"``: covariances with n, chi2 = n F; ``"wishart"``: with n - 1.
+        ``"normal"``: covariances with n, chi2 = n F; ``"wishart"``: with n - 1. Log-likelihood, AIC and BIC are those
+        of the normal likelihood of the rows under both; lavaan's differ under ``"wishart"``.
     level
         Of the intervals.
     tolerance, max_iterations

@@ -12,6 +12,7 @@ import numpy as np
 
 from csi_lab.answers import require_numbers
 from csi_lab.errors import DataError, EstimationError
+from csi_lab.moments import Moments
 from csi_lab.sem import assess
 from csi_lab.sem.algorithm import solve
 from csi_lab.sem.assessed import Assessed
@@ -215,6 +216,9 @@ class PLSFit(Assessed):
         improper = why_improper(self.solution, self.model, self.layout) if self.consistent else ()
         if improper:
             out.append(f"IMPROPER SOLUTION of consistent PLS: {'; '.join(improper)}")
+        copies = _copies(self.moments)
+        if copies:
+            out.append(f"items that copy each other, so that what they explain is theirs alone: {copies}")
         return tuple(out)
 
     def to_frame(self) -> pd.DataFrame:
@@ -265,3 +269,9 @@ class PLSFit(Assessed):
         lines = "<br>".join(html.escape(line) for line in str(self).splitlines())
         tables = "" if self.moments.shape else self.paths.round(3).to_html()
         return f"<p>{lines}</p>{tables}"
+
+
+def _copies(moments: Moments) -> str:
+    """Pairs of perfectly correlated items, for a remark; empty when there are none."""
+    first, second = np.nonzero(np.triu(np.abs(moments.corr) > 1 - 1e-10, k=1))
+    return ", ".join(f"{moments.names[i]} and {moments.names[j]}" for i, j in zip(first, second, strict=True))

@@ -213,6 +213,8 @@ def grouped_sample(
     own = None if design.weights is None and weights is None else row_weights[inside]
     rows = units_of(frame.loc[inside, list(items)], items, Design(), own, missing)
     complete = ~frame[list(items)].isna().to_numpy().any(axis=1)
+    if own is not None:
+        complete &= row_weights > 0
     sample = GroupedSample(
         names=tuple(names),
         rows=rows,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from csi_lab.answers import split_weights
 from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.model import PathModel
@@ -250,6 +251,9 @@ def plspredict(
     # Rows are the units here, whatever the design: folds of whole PSUs come from the assignment.
     units = units_of(frame, fit.model.items, Design(), row_weights, missing)
     complete = ~frame[list(fit.model.items)].isna().to_numpy().any(axis=1)
+    positive = split_weights(frame[list(fit.model.items)], row_weights)[1]
+    if positive is not None:
+        complete &= positive > 0
     labels = given_folds(assignment, frame, complete) if assignment is not None else None
     if labels is None:
         clusters = None if design.psu is None else clusters_of(frame[complete], design)
