@@ -16,7 +16,19 @@ from csi_lab.errors import CsiLabError, CsiLabWarning, DataError, EstimationErro
 from csi_lab.model import PathModel
 
 if TYPE_CHECKING:
-    from csi_lab import factors, index, plots, polychoric, rates, reliability, sem, validity
+    from csi_lab import (
+        cleaning,
+        factors,
+        index,
+        plots,
+        polychoric,
+        rates,
+        reliability,
+        sampling,
+        sem,
+        simulate,
+        validity,
+    )
     from csi_lab.catalogue import models
     from csi_lab.course import lessons
     from csi_lab.moments import Moments
@@ -28,6 +40,7 @@ __version__ = "0.1.0"
 # Looked up at first use, so that `import csi_lab` costs nothing that the caller does not use.
 _LAZY = {
     "Moments": "csi_lab.moments:Moments",
+    "cleaning": "csi_lab.cleaning",
     "factors": "csi_lab.factors",
     "index": "csi_lab.index",
     "lessons": "csi_lab.course.lessons",
@@ -38,7 +51,9 @@ _LAZY = {
     "rates": "csi_lab.rates",
     "reliability": "csi_lab.reliability",
     "replicates": "csi_lab.resampling:replicates",
+    "sampling": "csi_lab.sampling",
     "sem": "csi_lab.sem",
+    "simulate": "csi_lab.simulate",
     "validity": "csi_lab.validity",
 }
 
@@ -51,6 +66,7 @@ __all__ = [
     "Moments",
     "PathModel",
     "SpecError",
+    "cleaning",
     "factors",
     "index",
     "lessons",
@@ -61,7 +77,9 @@ __all__ = [
     "rates",
     "reliability",
     "replicates",
+    "sampling",
     "sem",
+    "simulate",
     "validity",
 ]
 

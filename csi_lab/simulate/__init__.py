@@ -1,0 +1,1 @@
+"""A broadband market whose truth is known: register, surveys, complaints, visits and behaviour of the same customers."""
