@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,24 @@ from csi_lab.errors import DataError, listed
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def require_columns(frame: pd.DataFrame, names: Iterable[Any]) -> None:
+    """Refuse names that are not columns of the frame.
+
+    Raises
+    ------
+    DataError
+        With all of them, and with the remedy where the columns are called by numbers and not by text.
+    """
+    absent = [name for name in names if name not in frame.columns]
+    if not absent:
+        return
+    columns = list(frame.columns)
+    message = f"columns not in the data: {absent}; the data have {[str(c) for c in columns][:12]}"
+    if {str(c) for c in columns if not isinstance(c, str)} & {str(name) for name in absent}:
+        message += ", some named by numbers: rename them with frame.columns = frame.columns.astype(str)"
+    raise DataError(message)
 
 
 def split_weights(frame: pd.DataFrame, weights: Any) -> tuple[pd.DataFrame, np.ndarray | None]:

@@ -26,20 +26,7 @@ from csi_lab.em import (
 )
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.moments import Moments
-from csi_lab.resampling import (
-    GROUPS,
-    LARGE,
-    METHODS,
-    Method,
-    Replicates,
-    _children,
-    _deleted,
-    _joined,
-    _leave_one_out,
-    _multinomial,
-    _rao_wu,
-    _source,
-)
+from csi_lab.resampling import _source
 from csi_lab.units import Units, _codes, units_of
 
 if TYPE_CHECKING:
@@ -60,6 +47,11 @@ class CompletedMoments(Moments):
         """The same numbers, with what was done to get them."""
         kept: dict[str, Any] = {field.name: getattr(moments, field.name) for field in fields(Moments)}
         return cls(**kept, treatment=treatment)
+
+    @property
+    def observed(self) -> bool:
+        """False: some answers were estimated."""
+        return False
 
     @property
     def constant(self) -> np.ndarray:
@@ -143,70 +135,6 @@ def completed_moments(
     """
     frame, design, items, weights = _source(data, None, items, weights)
     return incomplete_units(frame, items, design, weights, missing).point
-
-
-def completed_replicates(
-    data: Any,
-    items: Sequence[str] | None = None,
-    *,
-    weights: Any = None,
-    missing: Completion = "em",
-    draws: int = 2000,
-    rng: np.random.Generator | int = 0,
-    method: Method = "auto",
-) -> Replicates:
-    """Replicates of an incomplete sample: its answers are completed anew in every replicate.
-
-    Parameters
-    ----------
-    data, items, weights, missing
-        As in :func:`completed_moments`.
-    draws, rng, method
-        As in :func:`csi_lab.resampling.replicates`.
-
-    Returns
-    -------
-    Replicates
-        Draws in which EM has no solution are NaN, and so is everything computed from them.
-
-    Raises
-    ------
-    DataError, EstimationError, SpecError
-        As in :func:`completed_moments` and :func:`csi_lab.resampling.replicates`.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> frame = pd.DataFrame({"q1": [1.0, 2, 3, 4, 5, 6, 7, 8], "q2": [2.0, 1, 4, 3, 8, 6, 6, None]})
-    >>> print(completed_replicates(frame, draws=100))
-    100 replicates (bootstrap), 7 df
-    """
-    if method not in METHODS:
-        raise SpecError(f"method={method!r} is unknown; use one of {list(METHODS)}")
-    if draws < 2:
-        raise SpecError(f"draws={draws!r}: at least 2 replicates are needed, 1,000 or more for intervals")
-    frame, design, items, weights = _source(data, None, items, weights)
-    units = incomplete_units(frame, items, design, weights, missing)
-    complex_design = bool(design.strata or design.psu or design.population)
-    if method == "auto":
-        method = "rao-wu" if complex_design else ("random groups" if len(frame) > LARGE else "bootstrap")
-    if complex_design and method in ("bootstrap", "random groups"):
-        raise SpecError(
-            f"method={method!r} would ignore the strata and PSUs of the design; use 'rao-wu' or 'jackknife'"
-        )
-    if method != "bootstrap":
-        units.require_pairs()
-    if method == "jackknife":
-        made = list(_leave_one_out(units))
-        parts = [_deleted(units, factors) for factors, _ in made]
-        scale = np.concatenate([factor for _, factor in made])
-        return Replicates(units.point, _joined(units.point, parts), method, units.df, scale, units)
-    generator = np.random.default_rng(rng)
-    if method == "random groups":
-        units = units.grouped(min(GROUPS, units.rows), generator)
-    make = _multinomial if method == "bootstrap" else _rao_wu
-    parts = [units.combine(make(units, k, child)) for k, child in _children(draws, generator)]
-    return Replicates(units.point, _joined(units.point, parts), method, units.df, None, units)
 
 
 @dataclass(frozen=True, eq=False)

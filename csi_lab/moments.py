@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from csi_lab.answers import infinite_values, require_numbers, split_weights
+from csi_lab.answers import infinite_values, require_columns, require_numbers, split_weights
 from csi_lab.errors import DataError, SpecError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Missing = Literal["listwise", "raise"]
+# What becomes of rows with missing answers, where rows are needed one by one.
+RowsMissing = Literal["listwise", "raise"]
+# The same where moments are enough: they can also be estimated from incomplete rows.
+Missing = Literal["listwise", "raise", "em", "mean"]
 
 # Rows per block: a block of 24 items stays in the second-level cache, and memory does not grow with the survey.
 BLOCK_ROWS = 16_384
@@ -98,7 +101,8 @@ class Moments:
             which is then no item.
         missing
             ``"listwise"`` leaves rows with a missing item out and counts them in ``dropped``, as it does rows of weight
-            zero; ``"raise"`` refuses rows with a missing item.
+            zero; ``"raise"`` refuses rows with a missing item; ``"em"`` and ``"mean"`` use the rows with gaps too, see
+            :func:`csi_lab.incomplete.completed_moments`.
 
         Raises
         ------
@@ -106,9 +110,13 @@ class Moments:
             If a column holds text or infinite values, columns share a name, weights are negative or missing, or no
             row is complete. Offending columns and rows are named.
         """
-        if missing not in ("listwise", "raise"):
-            raise SpecError(f"missing={missing!r} is unknown; use 'listwise' or 'raise'")
+        if missing not in ("listwise", "raise", "em", "mean"):
+            raise SpecError(f"missing={missing!r} is unknown; use 'listwise', 'raise', 'em' or 'mean'")
         frame, w = split_weights(frame, weights)
+        if missing == "em" or missing == "mean":
+            from csi_lab.incomplete import completed_moments
+
+            return completed_moments(frame, weights=w, missing=missing)
         require_numbers(frame)
         names = tuple(str(c) for c in frame.columns)
         origin: np.ndarray | None = None
@@ -146,7 +154,8 @@ class Moments:
             rows += len(block)
         if holes and missing == "raise":
             raise DataError(
-                f"{holes} of {len(frame)} rows have missing answers; choose missing='listwise' to leave them out"
+                f"{holes} of {len(frame)} rows have missing answers; choose missing='listwise' to leave them out, "
+                "or 'em' to use them"
             )
         if origin is None:
             empty = [c for c, k in zip(names, answered, strict=True) if k == 0]
@@ -200,6 +209,11 @@ class Moments:
             any(m.weighted for m in moved),
             first.ddof,
         )
+
+    @property
+    def observed(self) -> bool:
+        """Whether every answer was given, and none completed by an estimate."""
+        return True
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -357,15 +371,50 @@ def as_moments(
     if not hasattr(data, "columns"):
         raise DataError(f"need a survey, a DataFrame or Moments, got {type(data).__name__}")
     if items is not None:
-        absent = [c for c in items if c not in data.columns]
-        if absent:
-            raise DataError(f"columns not in the data: {absent}; the data have {[str(c) for c in data.columns][:12]}")
+        require_columns(data, items)
         if isinstance(weights, str):
             if weights not in data.columns:
                 raise DataError(f"the weight column {weights!r} is not in the data")
             weights = data[weights]
         data = data[list(items)]
     return Moments.from_frame(data, weights, missing)
+
+
+def against_formulas(data: Any, moments: Moments) -> str:
+    """Why a formula for simple random samples of complete answers does not hold; ``""`` when it does.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"q1": [1.0, 2, 3], "q2": [1.0, 3, None]})
+    >>> against_formulas(frame, Moments.from_frame(frame, missing="mean"))
+    'missing answers were completed'
+    """
+    design = getattr(data, "design", None)
+    if moments.weighted or (design is not None and not design.simple):
+        return "the sample has weights, strata or clusters"
+    return "" if moments.observed else "missing answers were completed"
+
+
+def require_rows(missing: str, what: str) -> None:
+    """Refuse treatments of missing answers that give moments but no rows.
+
+    Raises
+    ------
+    SpecError
+        If ``missing`` is neither ``"listwise"`` nor ``"raise"``.
+
+    Examples
+    --------
+    >>> require_rows("listwise", "prediction")
+    """
+    if missing in ("em", "mean"):
+        raise SpecError(
+            f"missing={missing!r} estimates moments and leaves no rows, which {what} needs; complete the answers first "
+            "(csi_lab.cleaning.impute, or a single treatment there) or use missing='listwise'"
+        )
+    if missing not in ("listwise", "raise"):
+        raise SpecError(f"missing={missing!r} is unknown; use 'listwise' or 'raise'")
 
 
 def require_variation(moments: Moments) -> None:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
-from csi_lab.answers import require_numbers, split_weights
+from csi_lab.answers import require_columns, require_numbers, split_weights
 from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError, SpecError, listed
 from csi_lab.intervals import Kind
-from csi_lab.moments import Missing, Moments, require_variation
+from csi_lab.moments import Moments, RowsMissing, require_rows, require_variation
 from csi_lab.resampling import replicates
 from csi_lab.thresholds import LIMIT, Tables, pairs, two_step
 
@@ -95,7 +95,7 @@ class Polychoric:
         np.fill_diagonal(matrix, 1.0)
         return replace(self, matrix=matrix, smoothing=float(np.abs(matrix - self.matrix).max()))
 
-    def moments(self, items: Sequence[str] | None = None, missing: Missing = "listwise") -> Moments:
+    def moments(self, items: Sequence[str] | None = None, missing: RowsMissing = "listwise") -> Moments:
         """The correlations as moments of items with mean 0 and variance 1, so that every estimator takes this result.
 
         Raises
@@ -161,7 +161,7 @@ def polychoric(
     *,
     weights: Any = None,
     design: Design | None = None,
-    missing: Missing = "listwise",
+    missing: RowsMissing = "listwise",
     empty_cell: float = 0.5,
     most_categories: int = 20,
     draws: int | None = None,
@@ -232,6 +232,7 @@ def polychoric(
         raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
     if not 0 <= empty_cell < 1:
         raise SpecError(f"empty_cell={empty_cell!r} must be 0 (nothing is added) or less than one answer, e.g. 0.5")
+    require_rows(missing, "a table of answers")
     frame, design, weights = _source(data, items, weights, design)
     w = frame[design.weights] if design.weights else weights
     answers = Moments.from_frame(frame[[c for c in frame.columns if c not in design.columns]], w, missing)
@@ -323,9 +324,7 @@ def _source(
         wanted = [c for c in (data.items if frame is not data else frame.columns) if c not in design.columns]
     else:
         wanted = [items] if isinstance(items, str) else list(items)
-    absent = [c for c in (*wanted, *design.columns) if c not in frame.columns]
-    if absent:
-        raise DataError(f"columns not in the data: {absent}; the data have {[str(c) for c in frame.columns][:12]}")
+    require_columns(frame, (*wanted, *design.columns))
     both = [str(c) for c in wanted if c in design.columns]
     if both:
         raise DataError(f"columns of the design are no items: {both}")

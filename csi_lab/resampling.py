@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from csi_lab.answers import require_columns
 from csi_lab.design import Design
 from csi_lab.errors import DataError, SpecError
 from csi_lab.intervals import Interval, Kind, interval
@@ -187,7 +188,9 @@ def replicates(
     replicate_weights
         ``(draws, n)`` weights of every row, as published with some surveys; treated as a bootstrap.
     missing
-        ``"listwise"``: rows with a missing item are left out, their PSUs stay; ``"raise"`` refuses them.
+        ``"listwise"``: rows with a missing item are left out, their PSUs stay; ``"raise"`` refuses them; ``"em"`` and
+        ``"mean"``: answers are completed anew in every replicate (:func:`csi_lab.incomplete.completed_moments`); draws
+        in which EM has no solution are NaN. Not with ``indices`` or ``replicate_weights``.
 
     Returns
     -------
@@ -216,8 +219,7 @@ def replicates(
         raise SpecError(f"method={method!r} is unknown; use one of {list(METHODS)}")
     if indices is not None and replicate_weights is not None:
         raise SpecError("give indices or replicate_weights, not both")
-    if not isinstance(draws, (int, np.integer)) or draws < 2:
-        raise SpecError(f"draws={draws!r}: a whole number of at least 2 is needed, 1,000 or more for intervals")
+    require_draws(draws)
     frame, design, items, weights = _source(data, design, items, weights)
     if indices is not None or replicate_weights is not None:
         return _given(frame, design, items, weights, missing, indices, replicate_weights)
@@ -246,6 +248,18 @@ def replicates(
 
 
 _make = replicates  # `requested` has a keyword of the same name
+
+
+def require_draws(draws: Any, least: int = 2) -> None:
+    """Refuse a number of draws that is not whole or too small.
+
+    Raises
+    ------
+    SpecError
+        With the least number.
+    """
+    if not isinstance(draws, (int, np.integer)) or draws < least:
+        raise SpecError(f"draws={draws!r}: a whole number of at least {least} is needed, 1,000 or more for a report")
 
 
 def requested(
@@ -302,9 +316,7 @@ def _source(
         )
     if items is None:
         items = data.items if frame is not data else [c for c in frame.columns if c not in design.columns]
-    missing_items = [c for c in items if c not in frame.columns]
-    if missing_items:
-        raise DataError(f"columns not in the data: {missing_items}")
+    require_columns(frame, items)
     return frame, design, list(items), weights
 
 

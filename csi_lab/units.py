@@ -12,7 +12,7 @@ import numpy as np
 from csi_lab.answers import split_weights
 from csi_lab.design import Design
 from csi_lab.errors import DataError, listed
-from csi_lab.moments import Missing, Moments
+from csi_lab.moments import Missing, Moments, require_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -177,6 +177,12 @@ def units_of(
     DataError
         If answers, weights, strata, PSUs or population sizes are unusable.
     """
+    if missing == "em" or missing == "mean":
+        from csi_lab.incomplete import incomplete_units
+
+        if every_row:
+            require_rows(missing, "resampling rows that are given")
+        return incomplete_units(frame, items, design, weights, missing)
     if design.weights is not None:
         weights = frame[design.weights]
     point = Moments.from_frame(frame[list(items)], weights, missing)

@@ -9,10 +9,10 @@ from conftest import REFERENCE, ecsi_mobile, read_reference
 
 import csi_lab as csi
 from csi_lab import CsiLabWarning, DataError, Design, EstimationError, PathModel, SpecError
-from csi_lab.incomplete import completed_moments, completed_replicates, incomplete_units
+from csi_lab.incomplete import completed_moments, incomplete_units
 from csi_lab.moments import Moments
 from csi_lab.resampling import replicates
-from csi_lab.sem import pls
+from csi_lab.sem import pls, plspredict
 
 SMALL = PathModel({"I": ["IMAG1", "IMAG2"], "S": ["CUSA1", "CUSA2"]}, {"S": "I"})
 ITEMS = list(SMALL.items)
@@ -115,7 +115,7 @@ def test_whole_weights_equal_repeated_rows(holes, missing):
 def test_each_replicate_is_completed_as_it_would_be_alone(holes, missing):
     """The jackknife leaves out one row in turn: the same as completing the others."""
     frame = holes[ITEMS][:40]
-    made = completed_replicates(frame, missing=missing, method="jackknife")
+    made = replicates(frame, missing=missing, method="jackknife")
     assert made.draws == 40
     for row in (0, 7, 39):
         alone = completed_moments(frame.drop(index=row), missing=missing)
@@ -126,7 +126,7 @@ def test_each_replicate_is_completed_as_it_would_be_alone(holes, missing):
 
 @pytest.mark.parametrize("missing", ["em", "mean"])
 def test_draws_are_reproducible_whatever_their_number(holes, missing):
-    few, many = (completed_replicates(holes[ITEMS], missing=missing, draws=d, rng=5) for d in (70, 140))
+    few, many = (replicates(holes[ITEMS], missing=missing, draws=d, rng=5) for d in (70, 140))
     assert few.moments.cov == pytest.approx(many.moments.cov[:70], abs=1e-12)
 
 
@@ -186,7 +186,7 @@ def test_replicates_that_treat_gaps_otherwise_are_refused(holes):
     fit = pls(holes, SMALL, missing="em")
     with pytest.raises(EstimationError, match="treat missing answers differently"):
         fit.bootstrap(replicates=replicates(holes[ITEMS], draws=10))
-    made = completed_replicates(holes[ITEMS], draws=30)
+    made = replicates(holes[ITEMS], missing="em", draws=30)
     assert fit.bootstrap(replicates=made).paths["se"].gt(0).all()
 
 
@@ -289,16 +289,51 @@ def test_em_refuses_copies_and_items_never_answered_together(holes):
 
 
 def test_unknown_ways_and_moments_are_refused(holes, mobi):
-    with pytest.raises(SpecError, match="missing='fiml' is unknown; use 'listwise', 'raise', 'mean' or 'em'"):
+    with pytest.raises(SpecError, match="missing='fiml' is unknown; use 'listwise', 'raise', 'em' or 'mean'"):
         pls(holes, ecsi_mobile(), missing="fiml")
     with pytest.raises(SpecError, match="missing='median'"):
         completed_moments(holes, missing="median")
-    with pytest.raises(SpecError, match="at least 2 replicates"):
-        completed_replicates(holes, draws=1)
+    with pytest.raises(SpecError, match="at least 2 is needed"):
+        replicates(holes, missing="em", draws=1)
     with pytest.raises(SpecError, match="method='jacknife'"):
-        completed_replicates(holes, method="jacknife")
+        replicates(holes, missing="em", method="jacknife")
     with pytest.raises(DataError, match="moments have no rows"):
         completed_moments(Moments.from_frame(mobi))
+
+
+@pytest.mark.parametrize("missing", ["em", "mean"])
+def test_every_function_of_moments_takes_incomplete_answers(holes, missing):
+    """Moments, alpha, KMO and AVE of completed answers are those of the completed moments; intervals need draws."""
+    whole = completed_moments(holes[ITEMS], missing=missing)
+    assert (Moments.from_frame(holes[ITEMS], missing=missing).cov == whole.cov).all()
+    alpha = csi.reliability.cronbach_alpha(holes, ITEMS, missing=missing)
+    assert alpha.value == csi.reliability.cronbach_alpha(whole).value
+    assert np.isnan(alpha.low)
+    assert "missing answers were completed" in alpha.interval
+    drawn = csi.reliability.cronbach_alpha(holes, ITEMS, missing=missing, draws=100, rng=1)
+    assert drawn.low < drawn.value < drawn.high
+    assert csi.factors.kmo(holes, ITEMS, missing=missing).value == csi.factors.kmo(whole).value
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda frame: plspredict(frame, SMALL, missing="em"),
+        lambda frame: csi.sem.micom(frame, ["a", "b"] * 125, SMALL, missing="em"),
+        lambda frame: csi.polychoric.polychoric(frame[ITEMS], missing="em"),
+        lambda frame: csi.factors.parallel_analysis(frame[ITEMS], missing="em", null="permutation"),
+        lambda frame: replicates(frame[ITEMS], missing="em", indices=np.zeros((2, 250), dtype=int)),
+    ],
+)
+def test_what_needs_rows_says_so(holes, call):
+    with pytest.raises(SpecError, match="rows"):
+        call(holes)
+
+
+def test_columns_named_by_numbers_are_explained(mobi):
+    frame = mobi[ITEMS].set_axis(range(4), axis=1)
+    with pytest.raises(DataError, match=r"astype\(str\)"):
+        pls(frame, PathModel({"I": ["0", "1"], "S": ["2", "3"]}, {"S": "I"}))
 
 
 def test_blindfolding_of_a_completed_fit_predicts_known_answers_only(holes, ecsi):

@@ -196,7 +196,7 @@ def test_a_series_of_weights_goes_by_its_index():
 
 
 def test_unknown_treatment_of_missing_answers_is_refused():
-    with pytest.raises(SpecError, match="'listwise' or 'raise'"):
+    with pytest.raises(SpecError, match="use 'listwise', 'raise', 'em' or 'mean'"):
         Moments.from_frame(pd.DataFrame({"x": [1, 2]}), missing="pairwise")
 
 

@@ -53,9 +53,13 @@ def chance_eigenvalues(
     if null == "permutation":
         if n is not None:
             raise SpecError("n= is for null='normal'; a permutation keeps the rows there are")
+        if not moments.observed:
+            raise SpecError("missing answers that were completed leave no rows to permute; use null='normal'")
         answers, w = _rows(data, moments, weights)
         return eigenvalues_of(_shuffled(answers, w, draws, generator), basis, communalities), float(moments.n), remarks
     rows = float(moments.n) if n is None else float(n)
+    if not moments.observed and n is None:
+        remarks.append("rows with missing answers count in full: chance is somewhat larger than shown")
     if moments.weighted and n is None:
         if isinstance(data, Moments):
             raise DataError(

@@ -9,7 +9,7 @@ import numpy as np
 
 from csi_lab.errors import DataError, EstimationError, listed
 from csi_lab.intervals import Interval, Kind
-from csi_lab.moments import Missing, Moments, as_moments, require_variation
+from csi_lab.moments import Missing, Moments, against_formulas, as_moments, require_variation
 from csi_lab.polychoric import Polychoric
 from csi_lab.resampling import Replicates, requested
 
@@ -144,7 +144,4 @@ def _reservation(data: Any, moments: Moments) -> str:
     """Why a test that assumes a simple random sample of continuous answers does not hold; empty when it does."""
     if isinstance(data, Polychoric):
         return "polychoric correlations vary more than those of numbers"
-    design = getattr(data, "design", None)
-    if moments.weighted or (design is not None and not design.simple):
-        return "the sample has weights, strata or clusters"
-    return ""
+    return against_formulas(data, moments)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from csi_lab.answers import require_numbers
-from csi_lab.errors import DataError, EstimationError, SpecError
+from csi_lab.answers import require_columns, require_numbers
+from csi_lab.errors import EstimationError, SpecError
 from csi_lab.factors.correlations import eigenvalues, require_regular
 from csi_lab.factors.extraction import SINGULAR, Extraction
 from csi_lab.factors.fitting import RMSEA_LEVEL, residuals
@@ -264,9 +264,7 @@ class EFAFit:
                 "Fit the answers themselves for scores"
             )
         items = list(self.moments.names)
-        absent = [c for c in items if c not in frame.columns]
-        if absent:
-            raise DataError(f"columns not in the data: {absent}")
+        require_columns(frame, items)
         require_numbers(frame[items])
         z = (frame[items].to_numpy(dtype=float, na_value=np.nan) - self.moments.mean) / self.moments.sd
         return pd.DataFrame(z @ self.score_weights(method).to_numpy(), index=frame.index, columns=self.names)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from csi_lab.answers import require_numbers
-from csi_lab.errors import DataError, EstimationError, SpecError, listed
+from csi_lab.answers import require_columns, require_numbers
+from csi_lab.errors import EstimationError, SpecError, listed
 from csi_lab.moments import Moments
 
 if TYPE_CHECKING:
@@ -80,9 +80,7 @@ def require_answers_inside(frame: pd.DataFrame, items: Sequence[str], low: np.nd
     DataError, EstimationError
         If an item is absent or not numeric, or an answer lies outside.
     """
-    absent = [i for i in items if i not in frame.columns]
-    if absent:
-        raise DataError(f"columns not in the data: {absent}")
+    require_columns(frame, items)
     require_numbers(frame[list(items)])
     problems = []
     for item, least, most in zip(items, low, high, strict=True):

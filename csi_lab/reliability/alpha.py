@@ -200,8 +200,8 @@ def cronbach_alpha(
     if found is not None:
         interval = sample.described(found)
         se, low, high = float(found.se[0]), float(found.low[0]), float(found.high[0])
-    elif not sample.simple:
-        interval = withheld(f"{formula.capitalize()}'s interval")
+    elif sample.against:
+        interval = withheld(f"{formula.capitalize()}'s interval", sample.against)
     elif formula == "feldt":
         interval = "Feldt"
         low, high = _feldt(alpha, moments.n, k, level)

@@ -11,7 +11,7 @@ import numpy as np
 
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.intervals import Interval, Kind
-from csi_lab.moments import Missing, Moments, as_moments, require_variation
+from csi_lab.moments import Missing, Moments, against_formulas, as_moments, require_variation
 from csi_lab.resampling import Replicates, requested
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class Sample:
     ----------
     moments
         Of the items, for one survey.
-    simple
-        Whether formulas for a simple random sample apply: no weights, strata or clusters.
+    against
+        Why formulas for a simple random sample of complete answers do not apply; ``""`` when they do.
     replicates
         Of the same items; ``None`` when no draws were asked for.
     kind, level
@@ -40,7 +40,7 @@ class Sample:
     """
 
     moments: Moments
-    simple: bool
+    against: str
     replicates: Replicates | None
     kind: Kind
     level: float
@@ -79,9 +79,7 @@ class Sample:
         made = requested(
             data, moments.names, weights=weights, draws=draws, rng=rng, replicates=replicates, missing=missing
         )
-        design = getattr(data, "design", None)
-        simple = not moments.weighted and (design is None or design.simple)
-        return cls(moments, simple, made, kind, level)
+        return cls(moments, against_formulas(data, moments), made, kind, level)
 
     def require_scale(self, at_least: int = 2) -> None:
         """Refuse what is no scale: too few items, items that do not vary, a sum that does not vary.
@@ -223,12 +221,9 @@ def require_level(level: float) -> None:
         raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
 
 
-def withheld(name: str) -> str:
-    """Why a formula's interval is not given for a complex sample."""
-    return (
-        f"none: the sample has weights, strata or clusters, and {name} would ignore them; "
-        "draws= gives one that honours them"
-    )
+def withheld(name: str, against: str = "the sample has weights, strata or clusters") -> str:
+    """Why a formula's interval is not given."""
+    return f"none: {against}, and {name} would ignore that; draws= gives one that does not"
 
 
 @dataclass(frozen=True, eq=False)

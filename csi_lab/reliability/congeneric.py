@@ -134,8 +134,8 @@ def omega(
     if found is not None:
         interval = sample.described(found)
         se, low, high = float(found.se), float(found.low), float(found.high)
-    elif not sample.simple:
-        interval = withheld("the delta method")
+    elif sample.against:
+        interval = withheld("the delta method", sample.against)
     elif extraction != "ml" or variance != "model":
         interval = "none: there is no formula for this variant; draws= gives one"
     elif factor.heywood.any():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from csi_lab.answers import infinite_values, require_numbers, split_weights
+from csi_lab.answers import infinite_values, require_columns, require_numbers, split_weights
 from csi_lab.errors import DataError, SpecError, listed
 from csi_lab.moments import Moments
 
@@ -34,9 +34,7 @@ def answers_of(
     if isinstance(weights, str) and weights in frame.columns:
         frame, weights = frame.drop(columns=weights), frame[weights].to_numpy()
     items = list(frame.columns) if items is None else [items] if isinstance(items, str) else list(items)
-    absent = [c for c in items if c not in frame.columns]
-    if absent:
-        raise DataError(f"columns not in the data: {absent}; the data have {[str(c) for c in frame.columns][:12]}")
+    require_columns(frame, items)
     if len(items) < 2:
         raise DataError(f"a scale needs two items or more, got {items}")
     frame, w = split_weights(frame[items], weights)

@@ -115,8 +115,8 @@ def split_half(
     names = ["correlation", "Spearman-Brown", "Guttman"]
     table, interval = sample.estimates(lambda m: _two_halves(m.cov, first), names, "Guttman's split-half coefficient")
     if sample.replicates is None:
-        interval = withheld("Fisher's interval")
-        if sample.simple:
+        interval = withheld("Fisher's interval", sample.against)
+        if not sample.against:
             interval = "Fisher's interval of the correlation; none for Guttman's coefficient without draws="
             ends = fisher_interval(float(table["estimate"].iloc[0]), moments.n, level)
             for row, through in enumerate((1.0, 2.0)):

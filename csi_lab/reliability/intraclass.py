@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from csi_lab.answers import require_columns
 from csi_lab.errors import DataError, EstimationError
 from csi_lab.intervals import Kind
 from csi_lab.moments import Missing, Moments
@@ -110,11 +111,11 @@ def icc(
     squares = tuple(float(v) for v in mean_squares(moments))
     tests, ends = _f_tests(squares, n, k), f_ends(squares, n, k, level)
     if sample.replicates is None:
-        interval = withheld("the F distribution's intervals")
-        if sample.simple:
+        interval = withheld("the F distribution's intervals", sample.against)
+        if not sample.against:
             interval = "F distribution"
             table["low"], table["high"] = ends[:, 0], ends[:, 1]
-    if not sample.simple:
+    if sample.against:
         tests = np.full_like(tests, np.nan)
     for at, name in enumerate(("f", "df1", "df2", "p")):
         table[name] = tests[:, at]
@@ -178,9 +179,7 @@ def one_way_icc(data: Any, raters: Sequence[str] | None = None, *, level: float 
     frame = data.frame[list(raters or data.items)] if hasattr(data, "frame") else data
     if not hasattr(frame, "columns"):
         raise DataError(f"need a DataFrame with one row per target, got {type(data).__name__}")
-    absent = [c for c in raters or () if c not in frame.columns]
-    if absent:
-        raise DataError(f"columns not in the data: {absent}; the data have {[str(c) for c in frame.columns][:12]}")
+    require_columns(frame, raters or ())
     frame = frame if raters is None else frame[list(raters)]
     frame, _ = split_weights(frame, None)
     require_numbers(frame)

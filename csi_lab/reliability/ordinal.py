@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from csi_lab.errors import DataError
-from csi_lab.moments import Missing, Moments
+from csi_lab.moments import Moments, RowsMissing
 from csi_lab.reliability.alpha import _alpha, _item_table
 from csi_lab.reliability.coefficient import Coefficient, Sample
 
@@ -17,7 +17,7 @@ def ordinal_alpha(
     *,
     weights: Any = None,
     scale: str = "scale",
-    missing: Missing = "listwise",
+    missing: RowsMissing = "listwise",
 ) -> Coefficient:
     r"""Alpha of the continuous attitudes that are thought to lie behind ordered answers.
 

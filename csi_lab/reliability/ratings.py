@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from csi_lab.answers import require_columns
 from csi_lab.design import Design
 from csi_lab.errors import DataError, SpecError, listed
 
@@ -63,9 +64,7 @@ class Ratings:
         if raters is None:
             raters = [c for c in frame.columns if c not in design.columns]
         raters = [raters] if isinstance(raters, str) else list(raters)
-        absent = [c for c in [*raters, *design.columns] if c not in frame.columns]
-        if absent:
-            raise DataError(f"columns not in the data: {absent}; the data have {[str(c) for c in frame.columns][:12]}")
+        require_columns(frame, [*raters, *design.columns])
         twice = sorted({str(c) for c in raters if raters.count(c) > 1 or (frame.columns == c).sum() > 1})
         if twice:
             raise DataError(f"raters are named twice: {twice}")

@@ -91,8 +91,8 @@ def retest_reliability(
     names = ["r", "ICC(2,1)", "mean change", "standard error of measurement", "smallest detectable change"]
     table, interval = sample.estimates(lambda m: _stability(m, z), names, "the errors of measurement")
     if sample.replicates is None:
-        interval = withheld("Fisher's, the F and Student's intervals")
-        if sample.simple:
+        interval = withheld("Fisher's, the F and Student's intervals", sample.against)
+        if not sample.against:
             interval = "Fisher's of r, F distribution of the ICC, Student's of the change; none for the errors"
             n = int(moments.n)
             r, _, change = (float(v) for v in table["estimate"].iloc[:3])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from csi_lab.answers import infinite_values, require_numbers, split_weights
+from csi_lab.answers import infinite_values, require_columns, require_numbers, split_weights
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.moments import Moments
 from csi_lab.sem.algorithm import Layout
@@ -207,9 +207,7 @@ def _rows(fit: PLSFit, data: Any, weights: Any) -> tuple[np.ndarray, np.ndarray,
         raise DataError(
             f"blindfolding hides answers of respondents; give the survey or DataFrame, not {type(data).__name__}"
         )
-    absent = [c for c in items if c not in frame.columns]
-    if absent:
-        raise DataError(f"columns not in the data: {absent}; the data have {[str(c) for c in frame.columns][:12]}")
+    require_columns(frame, items)
     if weights is None and fit.moments.weighted:
         weights = getattr(data, "design", fit.design).weights
         if weights is None or weights not in frame.columns:

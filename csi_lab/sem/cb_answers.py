@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from csi_lab.answers import infinite_values, require_numbers, split_weights
+from csi_lab.answers import infinite_values, require_columns, require_numbers, split_weights
 from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.moments import Moments, as_moments, require_variation
@@ -176,9 +176,7 @@ def read_answers(
     design = getattr(data, "design", Design())
     if not hasattr(frame, "columns"):
         raise DataError(f"need a survey, a DataFrame, Moments or a mapping of groups, got {type(data).__name__}")
-    absent = [c for c in (*items, *design.columns) if c not in frame.columns]
-    if absent:
-        raise DataError(f"columns not in the data: {absent}; the data have {[str(c) for c in frame.columns][:12]}")
+    require_columns(frame, (*items, *design.columns))
     if weights is not None and design.weights is not None:
         raise DataError("a survey brings the weights of its study file (design: weights); do not give others beside it")
     weights = frame[design.weights] if design.weights is not None else weights

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy import special
 
-from csi_lab.answers import require_numbers
+from csi_lab.answers import require_columns, require_numbers
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.estimates import estimate_table
 from csi_lab.intervals import Kind
@@ -419,9 +419,7 @@ class CBSEMFit:
         import pandas as pd
 
         items = list(self.specification.items)
-        absent = [c for c in items if c not in frame.columns]
-        if absent:
-            raise DataError(f"columns not in the data: {absent}")
+        require_columns(frame, items)
         require_numbers(frame[items])
         centred = frame[items].to_numpy(dtype=float, na_value=np.nan) - self.moments.mean
         weight = cb_derived.score_weights(self.specification, self.sample, self.theta)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from csi_lab.answers import require_numbers
-from csi_lab.errors import DataError, EstimationError
+from csi_lab.answers import require_columns, require_numbers
+from csi_lab.errors import EstimationError
 from csi_lab.moments import Moments
 from csi_lab.sem import assess
 from csi_lab.sem.algorithm import solve
@@ -141,9 +141,7 @@ class PLSFit(Assessed):
         if self.moments.shape:
             raise EstimationError("scores need the weights of one fit; this one holds several draws")
         items = list(self.model.items)
-        absent = [c for c in items if c not in frame.columns]
-        if absent:
-            raise DataError(f"columns not in the data: {absent}")
+        require_columns(frame, items)
         require_numbers(frame[items])
         x = frame[items].to_numpy(dtype=float, na_value=np.nan) - self.moments.mean
         scale = self.moments.sd if self.scaled else np.ones(len(items))

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from csi_lab.answers import require_columns
 from csi_lab.design import Design
 from csi_lab.errors import CsiLabError, CsiLabWarning, DataError, EstimationError, SpecError, listed
 from csi_lab.model import PathModel
-from csi_lab.moments import Missing, Moments
+from csi_lab.moments import Moments, RowsMissing, require_rows
 from csi_lab.resampling import Replicates, replicates
 from csi_lab.sem.fit import PLSFit
 from csi_lab.sem.pls import pls
@@ -181,7 +182,7 @@ def grouped_sample(
     groups: Sequence[Any] | None,
     design: Design | None,
     weights: Any,
-    missing: Missing,
+    missing: RowsMissing,
 ) -> GroupedSample:
     """Divide a sample by a column or by labels.
 
@@ -194,6 +195,7 @@ def grouped_sample(
     """
     if isinstance(data, Moments):
         raise DataError("moments have no rows to divide into groups; give the survey or DataFrame they were made from")
+    require_rows(missing, "the comparison of groups")
     frame = getattr(data, "frame", data)
     if not hasattr(frame, "columns"):
         raise DataError(f"need a survey or a DataFrame, got {type(data).__name__}")
@@ -204,9 +206,7 @@ def grouped_sample(
         weights = frame[weights]
     if weights is not None and design.weights is not None:
         raise SpecError(f"weights are given twice: weights= and the design column {design.weights!r}")
-    absent = [c for c in (*items, *design.columns) if c not in frame.columns]
-    if absent:
-        raise DataError(f"columns not in the data: {absent}; the data have {[str(c) for c in frame.columns][:12]}")
+    require_columns(frame, (*items, *design.columns))
     names, place = group_places(frame, by, groups)
     inside = place >= 0
     row_weights = np.asarray(frame[design.weights] if design.weights else weights, dtype=float)

@@ -14,7 +14,8 @@ from csi_lab.design import Design
 from csi_lab.errors import SpecError
 from csi_lab.intervals import Interval, interval
 from csi_lab.model import PathModel
-from csi_lab.moments import Missing
+from csi_lab.moments import RowsMissing
+from csi_lab.resampling import require_draws
 from csi_lab.sem.algorithm import Layout, Scheme, Solution
 from csi_lab.sem.group_tests import compared, omnibus, solved
 from csi_lab.sem.grouped import GroupedSample, grouped_sample
@@ -113,7 +114,7 @@ def compare_groups(
     level: float = 0.95,
     design: Design | None = None,
     weights: Any = None,
-    missing: Missing = "listwise",
+    missing: RowsMissing = "listwise",
     scheme: Scheme = "path",
     scaled: bool = True,
     consistent: bool = False,
@@ -328,5 +329,4 @@ def _check_settings(what: str, test: str | None, alpha: float, draws: int) -> No
         raise SpecError(f"test={test!r} is unknown; use one of {list(TESTS)}")
     if not 0 < alpha < 1:
         raise SpecError(f"alpha={alpha!r} must lie between 0 and 1, e.g. 0.05")
-    if draws < 20:
-        raise SpecError(f"draws={draws!r}: at least 20 are needed, 1,000 or more for a report")
+    require_draws(draws, least=20)

@@ -12,7 +12,8 @@ import numpy as np
 
 from csi_lab.errors import EstimationError, SpecError
 from csi_lab.model import PathModel
-from csi_lab.moments import Missing, Moments
+from csi_lab.moments import Moments, RowsMissing
+from csi_lab.resampling import require_draws
 from csi_lab.sem.algorithm import Layout, Scheme
 from csi_lab.sem.fit import PLSFit
 from csi_lab.sem.grouped import GroupedSample, grouped_sample
@@ -92,7 +93,7 @@ def micom(
     rng: np.random.Generator | int = 0,
     alpha: float = 0.05,
     weights: Any = None,
-    missing: Missing = "listwise",
+    missing: RowsMissing = "listwise",
     scheme: Scheme = "path",
     scaled: bool = True,
     tolerance: float = 1e-7,
@@ -152,8 +153,7 @@ def micom(
     """
     if not 0 < alpha < 1:
         raise SpecError(f"alpha={alpha!r} must lie between 0 and 1, e.g. 0.05")
-    if draws < 20:
-        raise SpecError(f"draws={draws!r}: at least 20 are needed, 1,000 or more for a report")
+    require_draws(draws, least=20)
     model = model if model is not None else getattr(data, "model", None)
     if model is None:
         raise SpecError("no model given and the data bring none; pass a PathModel or declare paths in the study file")

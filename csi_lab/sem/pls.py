@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 
 from csi_lab.design import Design
-from csi_lab.em import COMPLETIONS, Completion
 from csi_lab.errors import CsiLabWarning, EstimationError, SpecError, listed
-from csi_lab.incomplete import completed_moments, completed_replicates
 from csi_lab.model import PathModel
 from csi_lab.moments import Missing, Moments, as_moments, require_variation
-from csi_lab.resampling import Replicates, replicates
+from csi_lab.resampling import replicates
 from csi_lab.sem.algorithm import SCHEMES, Layout, Scheme
 from csi_lab.sem.assess import rho_a
 from csi_lab.sem.estimation import estimate
@@ -29,7 +27,7 @@ def pls(
     scaled: bool = True,
     consistent: bool = False,
     weights: Any = None,
-    missing: Missing | Completion = "listwise",
+    missing: Missing = "listwise",
     tolerance: float = 1e-7,
     max_iterations: int = 300,
 ) -> PLSFit:
@@ -117,14 +115,12 @@ def pls(
             )
     if scheme not in SCHEMES:
         raise SpecError(f"scheme={scheme!r} is unknown; use one of {list(SCHEMES)}")
-    if missing not in ("listwise", "raise", *COMPLETIONS):
-        raise SpecError(f"missing={missing!r} is unknown; use 'listwise', 'raise', 'mean' or 'em'")
     if not tolerance > 0 or max_iterations < 1:
         raise SpecError(f"tolerance={tolerance!r} must be positive and max_iterations={max_iterations!r} at least 1")
     if consistent and not scaled:
         raise SpecError("consistent=True corrects correlations, which belong to standardised items; leave scaled=True")
     _require_paths(model)
-    moments = _moments(data, model, weights, missing)
+    moments = as_moments(data, model.items, weights, missing)
     _require_rows(model, moments)
     if not moments.shape:
         require_variation(moments)
@@ -139,27 +135,15 @@ def pls(
         solution=estimate(moments, layout, scheme, scaled, consistent, tolerance, max_iterations),
         design=getattr(data, "design", Design()),
         consistent=consistent,
-        resample=None if isinstance(data, Moments) else _resample(data, model, weights, missing),
+        resample=None
+        if isinstance(data, Moments)
+        else partial(replicates, data, items=model.items, weights=weights, missing=missing),
     )
     if not moments.shape:
         _require_solution(fit, layout)
         if not fit.converged:
             warnings.warn(fit.remarks()[0], CsiLabWarning, stacklevel=2)
     return fit
-
-
-def _moments(data: Any, model: PathModel, weights: Any, missing: Missing | Completion) -> Moments:
-    if missing == "mean" or missing == "em":
-        if not isinstance(data, Moments):
-            return completed_moments(data, model.items, weights=weights, missing=missing)
-        missing = "listwise"  # moments have no gaps any more
-    return as_moments(data, model.items, weights, missing)
-
-
-def _resample(data: Any, model: PathModel, weights: Any, missing: Missing | Completion) -> partial[Replicates]:
-    if missing == "mean" or missing == "em":
-        return partial(completed_replicates, data, model.items, weights=weights, missing=missing)
-    return partial(replicates, data, items=model.items, weights=weights, missing=missing)
 
 
 def _require_paths(model: PathModel) -> None:

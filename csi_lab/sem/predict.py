@@ -12,7 +12,7 @@ from csi_lab.answers import split_weights
 from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.model import PathModel
-from csi_lab.moments import Missing, Moments
+from csi_lab.moments import Moments, RowsMissing, require_rows
 from csi_lab.sem.algorithm import Layout, Scheme
 from csi_lab.sem.cvpat import CVPATResult, Losses, compare_losses
 from csi_lab.sem.fit import PLSFit
@@ -162,7 +162,7 @@ def plspredict(
     scheme: Scheme = "path",
     scaled: bool = True,
     weights: Any = None,
-    missing: Missing = "listwise",
+    missing: RowsMissing = "listwise",
     tolerance: float = 1e-7,
     max_iterations: int = 300,
 ) -> PLSPrediction:
@@ -234,6 +234,7 @@ def plspredict(
         raise SpecError(f"technique={technique!r} is unknown; use 'direct' or 'earliest'")
     if isinstance(data, Moments):
         raise DataError("moments have no rows to predict; give the survey or DataFrame they were made from")
+    require_rows(missing, "prediction")
     fit = pls(
         data,
         model,

@@ -8,7 +8,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from csi_lab.study.reading import read_table
 from csi_lab.study.specification import Study, load_study
 
 if TYPE_CHECKING:
-    from csi_lab.moments import Moments
+    from csi_lab.moments import Missing, Moments
     from csi_lab.resampling import Replicates
 
 
@@ -107,10 +107,10 @@ class Survey:
         """
         return self.study.labels(language)
 
-    def moments(
-        self, items: Sequence[str] | None = None, missing: Literal["listwise", "raise"] = "listwise"
-    ) -> Moments:
+    def moments(self, items: Sequence[str] | None = None, missing: Missing = "listwise") -> Moments:
         """Weighted count, means and covariances of ``items`` (default: all), with the weights of the design.
+
+        ``missing`` is as in :meth:`csi_lab.Moments.from_frame`.
 
         Raises
         ------

@@ -12,7 +12,7 @@ from scipy import special
 
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.intervals import Kind
-from csi_lab.moments import Missing, Moments, as_moments
+from csi_lab.moments import Missing, Moments, against_formulas, as_moments
 from csi_lab.resampling import Replicates, requested
 from csi_lab.validity.measurement import require_sample
 
@@ -266,9 +266,8 @@ def _interval(
     if made is not None:
         found = made.interval(quantities, kind=kind, level=level)
         return float(found.se[0]), (found.low, found.high), str(found)
-    design = getattr(data, "design", None)
-    if moments.weighted or (design is not None and not design.simple):
-        reason = "none: the sample has weights, strata or clusters, which Fisher's interval would ignore; ask for draws"
+    if against := against_formulas(data, moments):
+        reason = f"none: {against}, which Fisher's interval would ignore; ask for draws"
         return float("nan"), (nothing, nothing), reason
     n, r = int(moments.n), float(estimate[0])
     if n < 4 or abs(r) > 1 - 1e-12:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
-from csi_lab.answers import infinite_values, require_numbers
+from csi_lab.answers import infinite_values, require_columns, require_numbers
 from csi_lab.design import Design
 from csi_lab.errors import DataError, SpecError
 from csi_lab.intervals import Interval, Kind
@@ -294,13 +294,9 @@ def _pairs(
 def _scores(frame: pd.DataFrame, measure: Sequence[str] | str) -> tuple[np.ndarray, np.ndarray]:
     """Mean of the items per row, and which rows have all of them."""
     items = [measure] if isinstance(measure, str) else list(measure)
-    absent = [c for c in items if c not in frame.columns]
-    if absent or not items:
-        raise DataError(
-            f"columns not in the data: {absent}; the data have {[str(c) for c in frame.columns][:12]}"
-            if absent
-            else "the measure has no items"
-        )
+    if not items:
+        raise DataError("the measure has no items")
+    require_columns(frame, items)
     require_numbers(frame[items])
     x = frame[items].to_numpy(dtype=float, na_value=np.nan)
     if np.isinf(x).any():

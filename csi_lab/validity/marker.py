@@ -11,7 +11,7 @@ from scipy import special
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.estimates import estimate_table
 from csi_lab.intervals import Kind
-from csi_lab.moments import Missing, as_moments
+from csi_lab.moments import Missing, against_formulas, as_moments
 from csi_lab.resampling import Replicates, requested
 from csi_lab.validity.measurement import membership, require_sample
 from csi_lab.validity.method_bias import MethodBiasResult, left_out
@@ -111,8 +111,7 @@ def marker_variable(
     else:
         partial = partial_correlations(scores)[first, second]
         table = estimate_table(partial, index, ["construct", "other"]).assign(se=np.nan, low=np.nan, high=np.nan)
-        design = getattr(data, "design", None)
-        if not moments.weighted and (design is None or design.simple) and n > 4:
+        if not against_formulas(data, moments) and n > 4:
             half = special.ndtri(1 - (1 - level) / 2) / np.sqrt(n - 4)
             table["se"] = (1 - partial**2) / np.sqrt(n - 2)
             table["low"], table["high"] = np.tanh(np.arctanh(partial) - half), np.tanh(np.arctanh(partial) + half)
