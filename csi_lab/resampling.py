@@ -231,19 +231,51 @@ def replicates(
         raise SpecError(
             f"method={method!r} would ignore the strata and PSUs of the design; use 'rao-wu' or 'jackknife'"
         )
+    if method == "random groups":
+        generator = np.random.default_rng(rng)
+        return replicates_of(units.grouped(min(GROUPS, units.rows), generator), draws, generator, method)
+    return replicates_of(units, draws, rng, method)
+
+
+def replicates_of(
+    units: Units, draws: int = 2000, rng: np.random.Generator | int = 0, method: Method = "rao-wu"
+) -> Replicates:
+    """Replicates of units whose sums are known: PSUs, random groups or rows.
+
+    Parameters
+    ----------
+    units
+        As :func:`csi_lab.units.units_of` or a pass over a large survey makes them.
+    draws, rng, method
+        As in :func:`replicates`; ``"random groups"`` resamples units that are such groups already.
+
+    Returns
+    -------
+    Replicates
+
+    Raises
+    ------
+    DataError
+        If a stratum holds a single unit.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"q1": [7, 9, 8, 10, 6, 7], "q2": [6, 9, 9, 10, 5, 8], "town": [1, 1, 2, 2, 3, 3]})
+    >>> print(replicates_of(units_of(frame, ["q1", "q2"], Design(psu="town"), None, "listwise"), 100))
+    100 replicates (rao-wu), 2 df
+    """
+    require_draws(draws)
     if method == "jackknife":
         units.require_pairs()
         made = list(_leave_one_out(units))
         parts = [_deleted(units, factors) for factors, _ in made]
         scale = np.concatenate([factor for _, factor in made])
         return Replicates(units.point, _joined(units.point, parts), "jackknife", units.df, scale, units)
-    generator = np.random.default_rng(rng)
-    if method == "random groups":
-        units = units.grouped(min(GROUPS, units.rows), generator)
     if method != "bootstrap":
         units.require_pairs()
     make = _multinomial if method == "bootstrap" else _rao_wu
-    parts = [units.combine(make(units, k, child)) for k, child in _children(draws, generator)]
+    parts = [units.combine(make(units, k, child)) for k, child in _children(draws, np.random.default_rng(rng))]
     return Replicates(units.point, _joined(units.point, parts), method, units.df, None, units)
 
 
