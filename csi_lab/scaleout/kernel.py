@@ -254,7 +254,7 @@ class _Block:
         weight, sums, products = 0.0, np.zeros(p), np.zeros((p, p))
         for start in range(0, count, self.step):
             part = slice(start, start + self.step) if rows is None else rows[start : start + self.step]
-            x = self.answers[part]
+            x = self.answers[part] if isinstance(part, slice) else self.answers.take(part, axis=0)
             if self.single:
                 x = x.astype(np.float32)
             if self.w is None:
@@ -285,19 +285,19 @@ class _Block:
             at = order[done : done + each * k]
             done += each * k
             at = at if rows is None else rows[at]
-            x = self.answers[at].reshape(k, each, p)
+            x = self.answers.take(at, axis=0).reshape(k, each, p)
             if self.single:
                 x = x.astype(np.float32)
             to = first[:k]
             size[to] += each
             if self.w is None:
                 weight[to] += each
-                sums[to] += x.sum(axis=1)
+                sums[to] += (np.ones((1, each), x.dtype) @ x)[:, 0]
                 products[to] += x.transpose(0, 2, 1) @ x
             else:
                 w = self.w[at].reshape(k, each, 1)
                 weight[to] += w.sum(axis=(1, 2))
-                sums[to] += (x * w).sum(axis=1)
+                sums[to] += (np.swapaxes(w, 1, 2) @ x)[:, 0]
                 products[to] += (x * w).transpose(0, 2, 1) @ x
         return self._about_origin(size, weight, sums, products)
 
