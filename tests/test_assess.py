@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import REFERENCE, ecsi_mobile, read_reference, table
 
+import csi_lab as csi
 from csi_lab import DataError, EstimationError, PathModel, SpecError
 from csi_lab.moments import Moments
 from csi_lab.resampling import replicates
-from csi_lab.sem import pls
+from csi_lab.sem import pls, plspredict
 from csi_lab.sem.algorithm import Layout
 from csi_lab.sem.assess import item_vif, own_loadings, ways, without_path
 from csi_lab.sem.implied import construct_correlations, item_correlations
@@ -401,3 +404,38 @@ def test_what_needs_one_fit_refuses_a_stack(given, ecsi, mobi):
     for ask in (stack.verdicts, lambda: stack.blindfolding(mobi)):
         with pytest.raises(EstimationError, match="holds several draws"):
             ask()
+
+
+def ratio_error(e: np.ndarray, o: np.ndarray) -> float:
+    """Standard error of 1 - sum e / sum o by linearisation, simple random sample."""
+    z = (e - e.sum() / o.sum() * o) / o.mean()
+    return float(z.std(ddof=1) / np.sqrt(len(z)))
+
+
+def test_intervals_of_q2_follow_the_ratio_of_losses(mobi, ecsi):
+    """The estimates are those of the table, the standard errors those of a linearised ratio (4 standard errors)."""
+    blind = pls(mobi, ecsi).blindfolding(mobi)
+    found = blind.intervals(draws=2000, rng=1)
+    assert found.loc["redundancy", "estimate"].to_numpy() == pytest.approx(
+        blind.table["redundancy"].dropna().to_numpy()
+    )
+    rows = blind.losses.table
+    for construct in ("Satisfaction", "Loyalty"):
+        expected = ratio_error(rows["redundancy", construct].to_numpy(), rows["deviation", construct].to_numpy())
+        assert found.loc[("redundancy", construct), "se"] == pytest.approx(expected, rel=4 / np.sqrt(2 * 2000) + 0.05)
+    predicted = plspredict(mobi, ecsi, repeats=1, rng=1)
+    q2 = predicted.q2_intervals(draws=2000, rng=1)
+    assert q2["estimate"].to_numpy() == pytest.approx(predicted.items["q2"].to_numpy(), abs=1e-12)
+    losses = predicted.item_losses.table
+    expected = ratio_error(losses["pls", "CUSA1"].to_numpy(), losses["mean", "CUSA1"].to_numpy())
+    assert q2.loc[("Satisfaction", "CUSA1"), "se"] == pytest.approx(expected, rel=4 / np.sqrt(2 * 2000) + 0.05)
+
+
+def test_intervals_of_q2_follow_the_clusters(mobi, ecsi):
+    """Each respondent interviewed four times by mistake: as clusters the error is that of 250, not of 1,000."""
+    four = pd.concat([mobi] * 4, ignore_index=True).assign(person=np.tile(np.arange(250), 4))
+    fit = pls(four.drop(columns="person"), ecsi)
+    naive = fit.blindfolding(four).intervals(draws=1000, rng=1)
+    clustered = replace(fit, design=csi.Design(psu="person")).blindfolding(four).intervals(draws=1000, rng=1)
+    gap = clustered.loc["redundancy", "se"] / naive.loc["redundancy", "se"]
+    assert gap.to_numpy() == pytest.approx(np.full(len(gap), 2.0), abs=0.3)

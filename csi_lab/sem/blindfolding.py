@@ -10,9 +10,11 @@ import numpy as np
 
 from csi_lab.answers import infinite_values, require_columns, require_numbers, split_weights
 from csi_lab.errors import DataError, EstimationError, SpecError
+from csi_lab.intervals import Kind
 from csi_lab.moments import Moments
 from csi_lab.sem.algorithm import Layout
 from csi_lab.sem.assess import own_loadings
+from csi_lab.sem.losses import Losses
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,12 +36,53 @@ class Blindfolding:
         The omission distance.
     n, left_out
         Rows used, and rows left out because an item was missing or their weight is zero.
+    losses
+        The squared errors and deviations of every row, the material of :meth:`intervals`.
     """
 
     table: pd.DataFrame
     omission: int
     n: int
     left_out: int
+    losses: Losses
+
+    def intervals(
+        self,
+        *,
+        draws: int = 2000,
+        rng: np.random.Generator | int = 0,
+        kind: Kind = "percentile",
+        level: float = 0.95,
+    ) -> pd.DataFrame:
+        """Redundancy and communality with intervals by the design of the sample.
+
+        The predictions of the hidden answers are taken as they are: the interval says how far Q2 would differ for other
+        respondents predicted by models like these.
+
+        Parameters
+        ----------
+        draws, rng
+            Replicates of the respondents, or of their primary units.
+        kind, level
+            As in :func:`csi_lab.intervals.interval`.
+
+        Returns
+        -------
+        DataFrame
+            Index (quantity, construct), columns ``estimate, se, low, high``; quantities that do not exist are left out.
+
+        Examples
+        --------
+        >>> import csi_lab as csi
+        >>> survey = csi.load_survey("mobile")
+        >>> found = csi.sem.pls(survey).blindfolding(survey).intervals(draws=200, rng=1)
+        >>> bool(found.loc[("redundancy", "Satisfaction"), "low"] > 0)
+        True
+        """
+        rows = [(q, c) for q in ("redundancy", "communality") for c in self.table.index[self.table[q].notna()]]
+        pairs = [(row, ("deviation", row[1])) for row in rows]
+        found = self.losses.share_explained(pairs, draws=draws, rng=rng, kind=kind, level=level)
+        return found.to_frame(rows, ["quantity", "construct"])
 
     def to_frame(self) -> pd.DataFrame:
         """The table."""
@@ -106,7 +149,7 @@ def blindfold(fit: PLSFit, data: Any, omission: int = 7, *, weights: Any = None)
 
     Notes
     -----
-    There is no interval: Q2 is made of rows, not of moments. Where a fit completed missing answers (``missing="mean"``
+    :meth:`Blindfolding.intervals` gives intervals. Where a fit completed missing answers (``missing="mean"``
     or ``"em"``), those cells are treated as hidden in every round and never predicted. Numbering, replacement and
     scaling differ between programs and change the second decimal.
 
@@ -133,7 +176,7 @@ def blindfold(fit: PLSFit, data: Any, omission: int = 7, *, weights: Any = None)
             "blindfolding predicts answers from scores, which consistent PLS does not use for its paths; "
             "estimate with consistent=False"
         )
-    x, w, left_out = _rows(fit, data, weights)
+    x, w, used = _rows(fit, data, weights)
     n = len(x)
     if isinstance(omission, bool) or not isinstance(omission, (int, np.integer)) or not 2 <= omission < n:
         raise SpecError(f"omission={omission!r} must be a whole number from 2 to {n - 1}; 7 is usual")
@@ -142,10 +185,14 @@ def blindfold(fit: PLSFit, data: Any, omission: int = 7, *, weights: Any = None)
         raise SpecError(
             f"omission={omission} divides the {n} rows, so that rounds would hide whole respondents; take {near}"
         )
-    return _blindfolded(fit, x, w, int(omission), left_out)
+    frame = getattr(data, "frame", data)
+    table, rows = _blindfolded(fit, x, w, int(omission))
+    losses = Losses(rows, used, frame, getattr(data, "design", fit.design), w if fit.moments.weighted else None)
+    return Blindfolding(table, int(omission), n, len(frame) - n, losses)
 
 
-def _blindfolded(fit: PLSFit, x: np.ndarray, w: np.ndarray, omission: int, left_out: int) -> Blindfolding:
+def _blindfolded(fit: PLSFit, x: np.ndarray, w: np.ndarray, omission: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The table of constructs, and the squared errors and deviations of every row."""
     import pandas as pd
 
     layout, n = fit.layout, len(x)
@@ -169,7 +216,7 @@ def _blindfolded(fit: PLSFit, x: np.ndarray, w: np.ndarray, omission: int, left_
         ]
         raise EstimationError(f"no solution when these answers are hidden: {lost}; try another omission distance")
     unit = fit.moments.sd if fit.scaled else np.ones(x.shape[1])
-    sums = np.zeros((len(blocks), 3))
+    losses = np.zeros((3, n, len(blocks)))
     loadings = own_loadings(again.solution, layout)
     for i, (j, d) in enumerate(rounds):
         at = blocks[j]
@@ -182,8 +229,9 @@ def _blindfolded(fit: PLSFit, x: np.ndarray, w: np.ndarray, omission: int, left_
         by_sources = scores @ again.solution.paths[i, :, j]
         for column, score in ((0, by_sources), (1, scores[:, j])):
             errors = np.where(hidden, deviation - score[:, None] * slope, 0.0) / unit[at]
-            sums[j, column] += w @ (errors**2).sum(axis=1)
-        sums[j, 2] += w @ ((deviation / unit[at]) ** 2).sum(axis=1)
+            losses[column, :, j] += (errors**2).sum(axis=1)
+        losses[2, :, j] += ((deviation / unit[at]) ** 2).sum(axis=1)
+    sums = np.einsum("n,knj->jk", w, losses)
     exogenous = ~layout.paths.any(axis=0)
     single = layout.member.sum(axis=0) == 1
     sums[exogenous, 0], sums[single, 1] = np.nan, np.nan
@@ -197,11 +245,12 @@ def _blindfolded(fit: PLSFit, x: np.ndarray, w: np.ndarray, omission: int, left_
         },
         index=pd.Index(list(fit.model.constructs), name="construct"),
     )
-    return Blindfolding(table, omission, n, left_out)
+    columns = pd.MultiIndex.from_product([["redundancy", "communality", "deviation"], list(fit.model.constructs)])
+    return table, pd.DataFrame(np.concatenate(losses, axis=1), columns=columns)
 
 
-def _rows(fit: PLSFit, data: Any, weights: Any) -> tuple[np.ndarray, np.ndarray, int]:
-    """Answers ``(n, p)`` and weights ``(n,)`` of the rows the fit came from, and how many were left out."""
+def _rows(fit: PLSFit, data: Any, weights: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Answers ``(n, p)`` and weights ``(n,)`` of the rows the fit came from, and their positions in the data."""
     frame, items = getattr(data, "frame", data), list(fit.model.items)
     if not hasattr(frame, "columns"):
         raise DataError(
@@ -229,7 +278,7 @@ def _rows(fit: PLSFit, data: Any, weights: Any) -> tuple[np.ndarray, np.ndarray,
             f"these are not the rows the fit came from: {len(x)} usable rows here, {fit.moments.n} there"
             + (", with other answers or weights" if len(x) == fit.moments.n else "")
         )
-    return x, w, int((~keep).sum())
+    return x, w, np.flatnonzero(keep)
 
 
 def _hidden(n: int, k: int, round_: int, omission: int) -> np.ndarray:

@@ -132,13 +132,13 @@ class Clusters:
             return None
         frames = [_used(part) for part in answers.parts]
         whole = pd.concat(frames)
-        holes = [c for c in (design.strata, design.psu) if c is not None and whole[c].isna().any()]
+        holes = [c for c in (design.strata, design.primary) if c is not None and whole[c].isna().any()]
         if holes:
             raise DataError(
                 f"design columns have missing values: {holes}; every row needs its stratum and primary unit"
             )
         strata = pd.factorize(whole[design.strata])[0] if design.strata else np.zeros(len(whole), dtype=int)
-        psu = pd.factorize(whole[design.psu])[0] if design.psu else np.arange(len(whole))
+        psu = pd.factorize(whole[design.primary])[0] if design.primary else np.arange(len(whole))
         pairs, unit = np.unique(np.column_stack([strata, psu]), axis=0, return_inverse=True)
         alone = int((np.bincount(pairs[:, 0]) == 1).sum())
         if alone:

@@ -3,46 +3,19 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import special
 
-from csi_lab.design import Design
 from csi_lab.errors import SpecError
-from csi_lab.resampling import replicates
+from csi_lab.sem.losses import Losses
 
 if TYPE_CHECKING:
     import pandas as pd
 
 BENCHMARKS = {"mean": "training mean", "lm": "linear model"}
-
-
-@dataclass(frozen=True, eq=False)
-class Losses:
-    """Squared out-of-sample errors, averaged over items and repeats, one row per case.
-
-    Attributes
-    ----------
-    table
-        Columns (predictor, construct).
-    used
-        Positions of the cases in the data.
-    frame, design, weights
-        The data, their design, and the weights of the cases (``None``: equal).
-    """
-
-    table: pd.DataFrame
-    used: np.ndarray
-    frame: pd.DataFrame
-    design: Design
-    weights: np.ndarray | None
-
-    @property
-    def simple(self) -> bool:
-        """Whether the cases are a simple random sample."""
-        return self.design.simple and self.weights is None
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,28 +145,13 @@ def _mean_and_se(
     losses: Losses, differences: np.ndarray, draws: int, rng: Any
 ) -> tuple[np.ndarray, np.ndarray, float, str]:
     """Mean difference ``(k,)``, its standard error, degrees of freedom, and the method in words."""
-    import pandas as pd
-
     n = len(differences)
     if losses.simple:
         return differences.mean(axis=0), differences.std(axis=0, ddof=1) / np.sqrt(n), n - 1.0, "paired t test"
     known = np.isfinite(differences).all(axis=0)
-    names = [f"d{k}" for k in range(differences.shape[1])]
-    # Rows without a loss keep their place, so that strata and clusters stay those of the whole sample.
-    whole = np.full((len(losses.frame), len(names)), np.nan)
-    whole[losses.used] = differences
-    frame = pd.DataFrame(whole, columns=names)
-    design = losses.design
-    for column in design.columns:
-        frame[column] = losses.frame[column].to_numpy()
-    weights = None
-    if design.weights is None and losses.weights is not None:
-        weights = np.zeros(len(frame))
-        weights[losses.used] = losses.weights
-    items = [name for name, k in zip(names, known, strict=True) if k]
-    made = replicates(frame, replace(design), items=items, weights=weights, draws=draws, rng=rng)
+    made = losses.replicates(list(differences[:, known].T), draws, rng)
     found = made.interval(lambda moments: moments.mean, kind="normal")
-    estimate, se = np.full(len(names), np.nan), np.full(len(names), np.nan)
+    estimate, se = np.full(len(known), np.nan), np.full(len(known), np.nan)
     estimate[known], se[known] = found.estimate, found.se
     return estimate, se, made.df, f"standard errors from {made.draws} replicates ({made.method})"
 

@@ -60,5 +60,5 @@ def clusters_of(frame: pd.DataFrame, design: Design) -> np.ndarray:
     """Number of each row's PSU; names may recur in other strata."""
     import pandas as pd
 
-    keys = [frame[c].astype(str) for c in (design.strata, design.psu) if c is not None]
+    keys = [frame[c].astype(str) for c in (design.strata, design.primary) if c is not None]
     return pd.MultiIndex.from_arrays(keys).factorize()[0]

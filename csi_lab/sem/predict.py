@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -11,12 +11,14 @@ import numpy as np
 from csi_lab.answers import split_weights
 from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError, SpecError
+from csi_lab.intervals import Kind
 from csi_lab.model import PathModel
 from csi_lab.moments import Moments, RowsMissing, require_rows
 from csi_lab.sem.algorithm import Layout, Scheme
-from csi_lab.sem.cvpat import CVPATResult, Losses, compare_losses
+from csi_lab.sem.cvpat import CVPATResult, compare_losses
 from csi_lab.sem.fit import PLSFit
 from csi_lab.sem.folds import clusters_of, given_folds, shuffled_folds, training_moments
+from csi_lab.sem.losses import Losses
 from csi_lab.sem.pls import pls
 from csi_lab.units import Units, units_of
 
@@ -51,6 +53,8 @@ class PLSPrediction:
         Cases used, and rows left out because an item was missing.
     losses
         Squared errors per case, the material of :meth:`cvpat`.
+    item_losses
+        The same item by item, the material of :meth:`q2_intervals`.
     notes
         What a reader must know, one sentence each.
     """
@@ -65,6 +69,7 @@ class PLSPrediction:
     n: int
     dropped: int
     losses: Losses
+    item_losses: Losses
     notes: tuple[str, ...]
 
     def verdict(self, construct: str | None = None, *, error: Literal["rmse", "mae"] = "rmse") -> str:
@@ -124,6 +129,43 @@ class PLSPrediction:
     ) -> CVPATResult:
         """Test whether the model's loss differs from the benchmarks'; see :func:`csi_lab.sem.cvpat.compare_losses`."""
         return compare_losses(self.losses, level=level, draws=draws, rng=rng)
+
+    def q2_intervals(
+        self,
+        *,
+        draws: int = 2000,
+        rng: np.random.Generator | int = 0,
+        kind: Kind = "percentile",
+        level: float = 0.95,
+    ) -> pd.DataFrame:
+        """Q2 predict of every item with its interval by the design of the sample.
+
+        The predictions are taken as they are, as in CVPAT: the interval says how far Q2 would differ for other
+        respondents predicted by models like these.
+
+        Parameters
+        ----------
+        draws, rng
+            Replicates of the respondents, or of their primary units.
+        kind, level
+            As in :func:`csi_lab.intervals.interval`.
+
+        Returns
+        -------
+        DataFrame
+            Index (construct, item), columns ``estimate, se, low, high``. The estimate is the ratio of losses averaged
+            over the repeats; ``items["q2"]`` is the average of the ratios.
+
+        Examples
+        --------
+        >>> import csi_lab as csi
+        >>> found = csi.sem.plspredict(csi.load_survey("mobile"), repeats=1, rng=1).q2_intervals(draws=200, rng=1)
+        >>> bool(found.loc[("Satisfaction", "CUSA1"), "low"] > 0)
+        True
+        """
+        pairs = [(("pls", item), ("mean", item)) for item in self.items.index.get_level_values("item")]
+        found = self.item_losses.share_explained(pairs, draws=draws, rng=rng, kind=kind, level=level)
+        return found.to_frame(list(self.items.index), ["construct", "item"])
 
     def to_frame(self) -> pd.DataFrame:
         """One row per item, raw numbers."""
@@ -298,6 +340,7 @@ def _cross_validated(
         for name in PREDICTORS
         for j in layout.endogenous
     } | {(name, "all items"): squared[name].mean(axis=1) for name in PREDICTORS}
+    by_item = {name: pd.DataFrame(squared[name], columns=index.get_level_values("item")) for name in ("pls", "mean")}
     used = np.flatnonzero(complete)
     columns = pd.MultiIndex.from_tuples(list(by_construct), names=["predictor", "construct"])
     losses = Losses(pd.DataFrame(np.column_stack(list(by_construct.values())), columns=columns), used, frame, design, w)
@@ -312,6 +355,7 @@ def _cross_validated(
         n=len(x),
         dropped=fit.moments.dropped,
         losses=losses,
+        item_losses=replace(losses, table=pd.concat(by_item, axis=1, names=["predictor", "item"])),
         notes=tuple(notes),
     )
 
