@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,9 @@ from scipy import special
 from csi_lab.answers import require_columns, require_numbers, split_weights
 from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError, SpecError, listed
-from csi_lab.intervals import Kind
+from csi_lab.intervals import Interval, Kind
 from csi_lab.moments import Moments, RowsMissing, require_rows, require_variation
-from csi_lab.resampling import replicates
+from csi_lab.resampling import Replicates, replicates
 from csi_lab.thresholds import LIMIT, Tables, pairs, two_step
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class Polychoric:
         Pairs whose likelihood rises up to a correlation of 1 or -1.
     smoothing
         Largest change of a correlation when the matrix was smoothed; 0 when it was not.
+    replicates, matrices
+        With draws: replicates of the tables of answers, and the function that gives their correlations ``(..., p, p)``.
     """
 
     names: tuple[str, ...]
@@ -63,6 +65,23 @@ class Polychoric:
     filled: tuple[tuple[str, str], ...]
     boundary: tuple[tuple[str, str], ...]
     smoothing: float = 0.0
+    replicates: Replicates | None = None
+    matrices: Callable[[Moments], np.ndarray] | None = None
+
+    def drawn(
+        self, function: Callable[[np.ndarray], np.ndarray], *, kind: Kind = "percentile", level: float = 0.95
+    ) -> Interval:
+        """Interval of anything computed from polychoric correlations ``(..., p, p)``; they are made with ``draws=``.
+
+        Raises
+        ------
+        SpecError
+            If no draws were asked for.
+        """
+        if self.replicates is None or self.matrices is None:
+            raise SpecError("no draws were asked for; make the correlations with draws=2000")
+        matrices = self.matrices
+        return self.replicates.interval(lambda m: function(matrices(m)), kind=kind, level=level)
 
     @property
     def corr(self) -> pd.DataFrame:
@@ -248,12 +267,20 @@ def polychoric(
     _require_tables(names, counts, tables, answers.n)
     found = two_step(counts, tables, empty_cell)
     rho, boundary = found.rho, found.boundary
+    made = None
+
+    def matrices(m: Moments) -> np.ndarray:
+        rho = two_step(tables.counts(m), tables, empty_cell).rho
+        full = np.zeros((*rho.shape[:-1], len(names), len(names)))
+        full[..., first, second] = full[..., second, first] = rho
+        return full + np.eye(len(names))
+
     if draws is not None:
         rows = coded.assign(**{c: frame[c] for c in design.columns})
         made = replicates(
             rows, design, items=list(coded.columns), weights=weights, draws=draws, rng=rng, missing=missing
         )
-        interval = made.interval(lambda m: two_step(tables.counts(m), tables, empty_cell).rho, kind=kind, level=level)
+        interval = made.interval(lambda m: matrices(m)[..., first, second], kind=kind, level=level)
         se, low, high, why = interval.se, interval.low, interval.high, str(interval)
     elif answers.weighted or not design.simple:
         se = low = high = np.full(rho.shape, np.nan)
@@ -276,6 +303,8 @@ def polychoric(
         interval=why,
         filled=tuple(index[found.filled]),
         boundary=tuple(index[boundary]),
+        replicates=made,
+        matrices=None if made is None else matrices,
     )
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from csi_lab.errors import DataError
+from csi_lab.intervals import Kind
 from csi_lab.moments import Moments, RowsMissing
 from csi_lab.reliability.alpha import _alpha, _item_table
-from csi_lab.reliability.coefficient import Coefficient, Sample
+from csi_lab.reliability.coefficient import Coefficient, Sample, require_level
 
 
 def ordinal_alpha(
@@ -18,6 +21,10 @@ def ordinal_alpha(
     weights: Any = None,
     scale: str = "scale",
     missing: RowsMissing = "listwise",
+    draws: int | None = None,
+    rng: np.random.Generator | int = 0,
+    kind: Kind = "percentile",
+    level: float = 0.95,
 ) -> Coefficient:
     r"""Alpha of the continuous attitudes that are thought to lie behind ordered answers.
 
@@ -31,11 +38,13 @@ def ordinal_alpha(
         The k >= 2 items; default all columns.
     weights, scale, missing
         As in :func:`csi_lab.reliability.cronbach_alpha`.
+    draws, rng, kind, level
+        Ask for an interval from replicates of the answers; there is no formula for one.
 
     Returns
     -------
     Coefficient
-        Without interval. ``parts``: item-rest correlation and alpha without each item, of the polychoric correlations.
+        ``parts``: item-rest correlation and alpha without each item, of the polychoric correlations.
 
     Raises
     ------
@@ -70,17 +79,23 @@ def ordinal_alpha(
     sample = Sample.of(data, items, weights=weights, missing=missing)
     sample.require_scale()
     names = list(sample.moments.names)
-    found = polychoric(data, names, weights=weights, missing=missing)
+    require_level(level)
+    found = polychoric(data, names, weights=weights, missing=missing, draws=draws, rng=rng)
+    se = low = high = float("nan")
+    interval = "none: there is no formula for alpha of polychoric correlations; ask for draws"
+    if draws is not None:
+        made = found.drawn(_alpha, kind=kind, level=level)
+        se, low, high, interval = float(made.se), float(made.low), float(made.high), str(made)
     return Coefficient(
         coefficient="ordinal alpha",
         definition="standardised alpha of polychoric correlations",
         scale=scale,
         value=float(_alpha(found.matrix)),
-        se=float("nan"),
-        low=float("nan"),
-        high=float("nan"),
-        level=0.95,
-        interval="none: there is no formula for alpha of polychoric correlations",
+        se=se,
+        low=low,
+        high=high,
+        level=level,
+        interval=interval,
         n=found.n,
         dropped=found.dropped,
         parts=_item_table(found.matrix, names),
