@@ -1,0 +1,323 @@
+"""Answers that cannot be: outside the scale, text, against the routing of the questionnaire, or to an instruction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from csi_lab.cleaning.flags import Flags, answers_found, flags
+from csi_lab.cleaning.respondents import Bounds, Respondents, limits, require_columns, respondents, table_of
+from csi_lab.errors import DataError, SpecError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def out_of_range(
+    data: Any,
+    items: Sequence[str] | None = None,
+    *,
+    bounds: Bounds | None = None,
+    whole: bool = False,
+    weights: Any = None,
+) -> Flags:
+    """Answers outside the scale, and text or dates where a number should be.
+
+    Parameters
+    ----------
+    data
+        A survey or a DataFrame, one row per respondent.
+    items
+        Default: all items of the survey, all columns of a DataFrame but the weights.
+    bounds
+        Lowest and highest possible answer, one pair for all items or one for each; default those of the survey.
+    whole
+        Whether answers between two points of the scale (7.5) are impossible, too.
+    weights
+        Weights of a DataFrame; rows of weight zero are nobody.
+
+    Returns
+    -------
+    Flags
+        The value is the number of impossible answers; ``details`` lists each of them.
+
+    Raises
+    ------
+    DataError
+        If columns are absent or share a name, or there is nobody to judge.
+    SpecError
+        If bounds are absent or not low < high.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"q1": [7, 11, 3], "q2": [10, "ten", 0]})
+    >>> found = out_of_range(frame, bounds=(1, 10))
+    >>> print(found)
+    out of range: 2 of 3 respondents flagged (66.7%): an answer is outside its scale or no number
+    >>> found.details[["row", "item", "answer", "problem"]].values.tolist()
+    [[1, 'q1', 11, 'above 10'], [1, 'q2', 'ten', 'no number'], [2, 'q2', 0, 'below 1']]
+    """
+    people = respondents(data, items, weights)
+    low, high = limits(data, bounds, people.items)
+    found = np.zeros((people.n, len(people.items)), dtype=bool)
+    words = np.full(found.shape, "", dtype=object)
+    given = np.zeros(people.n, dtype=bool)
+    for j, item in enumerate(people.items):
+        x, text, missing = _numbers_and_text(people.frame[item])
+        given |= ~missing
+        problems = {f"below {low[j]:g}": x < low[j], f"above {high[j]:g}": x > high[j], "no number": text}
+        if whole:
+            problems["not a whole number"] = ~np.isnan(x) & (x != np.rint(x))
+        for problem, rows in problems.items():
+            words[rows & ~found[:, j], j] = problem
+            found[:, j] |= rows
+    rule = "an answer is outside its scale or no number" + (", or not whole" if whole else "")
+    return flags(
+        people,
+        "out of range",
+        found.sum(axis=1).astype(float),
+        0.0,
+        ">",
+        statistic="impossible answers",
+        rule=rule,
+        unjudged={"without any answer": ~given},
+        details=answers_found(people, found, words),
+    )
+
+
+def _numbers_and_text(column: pd.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Numbers (NaN elsewhere), where there is something else than a number, and where there is nothing."""
+    import pandas as pd
+
+    missing = column.isna().to_numpy(dtype=bool, copy=True)
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return np.full(len(column), np.nan), ~missing, missing
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column.to_numpy(dtype=float, na_value=np.nan), np.zeros(len(column), dtype=bool), missing
+    # True is a number to Python, but no answer on a scale.
+    number = np.array([isinstance(v, (int, float, np.number)) and not isinstance(v, bool) for v in column], dtype=bool)
+    missing |= np.array([isinstance(v, str) and not v.strip() for v in column], dtype=bool)
+    x = np.full(len(column), np.nan)
+    known = number & ~missing
+    x[known] = [float(v) for v in column[known]]
+    return x, ~number & ~missing, missing
+
+
+@dataclass(frozen=True)
+class Route:
+    """One routing of the questionnaire: where ``column`` holds one of ``values``, ``target`` must be as said.
+
+    Parameters
+    ----------
+    column
+        The question that decides.
+    values
+        One value or several. Columns of text need text: ``"1"`` is not ``1``.
+    target
+        The question, or several, that it decides about.
+    must
+        ``"answered"`` or ``"empty"``.
+
+    Raises
+    ------
+    SpecError
+        If nothing is named, a question decides about itself, or ``must`` is unknown.
+
+    Examples
+    --------
+    >>> print(Route("complained", 0, "handling", "empty"))
+    where complained is 0, handling must be empty
+    """
+
+    column: str
+    values: Any
+    target: str | Sequence[str]
+    must: Literal["answered", "empty"]
+
+    def __post_init__(self) -> None:
+        values = self.values if isinstance(self.values, (list, tuple, set, frozenset, range)) else [self.values]
+        target = (self.target,) if isinstance(self.target, str) else tuple(self.target)
+        object.__setattr__(self, "values", tuple(values))
+        object.__setattr__(self, "target", target)
+        problems = []
+        if self.must not in ("answered", "empty"):
+            problems.append(f"must={self.must!r} is unknown; use 'answered' or 'empty'")
+        if not self.values or not target:
+            problems.append("name at least one value and one target")
+        if any(v is None or v != v for v in self.values):
+            problems.append("a missing answer is no value that decides")
+        if self.column in target:
+            problems.append(f"{self.column!r} decides about itself")
+        if problems:
+            raise SpecError(f"route of {self.column!r}: " + "; ".join(problems), problems)
+
+    def __str__(self) -> str:
+        values = " or ".join(map(str, self.values))
+        return f"where {self.column} is {values}, {' and '.join(self.target)} must be {self.must}"
+
+
+def routing_errors(data: Any, routes: Route | Sequence[Route], *, weights: Any = None) -> Flags:
+    """Answers to questions that should have been skipped, and gaps where an answer was due.
+
+    Parameters
+    ----------
+    data
+        A survey or a DataFrame.
+    routes
+        The routing, one object for each rule.
+    weights
+        Weights of a DataFrame; rows of weight zero are nobody.
+
+    Returns
+    -------
+    Flags
+        The value is the number of violations; ``details`` lists each. A respondent without a violation who did not
+        answer a deciding question is not judged.
+
+    Raises
+    ------
+    DataError
+        If columns are absent, or a column of text is compared with a number or the other way round.
+    SpecError
+        If there is no route.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"complained": [0, 1, 1, None], "handling": [4, None, 7, 5]})
+    >>> routes = [Route("complained", 0, "handling", "empty"), Route("complained", 1, "handling", "answered")]
+    >>> found = routing_errors(frame, routes)
+    >>> print(found)
+    routing: 2 of 3 respondents flagged (66.7%): a routing of the questionnaire is broken (2 routes)
+    not judged: 1 (without an answer to a question that decides)
+    >>> found.details["problem"].tolist()
+    ['must be empty where complained is 0', 'must be answered where complained is 1']
+    """
+    rules = [routes] if isinstance(routes, Route) else list(routes)
+    if not rules:
+        raise SpecError("no routes given")
+    frame = table_of(data)
+    require_columns(frame, [c for rule in rules for c in (rule.column, *rule.target)])
+    targets = list(dict.fromkeys(t for rule in rules for t in rule.target))
+    people = respondents(data, targets, weights)
+    empty = {c: _empty(people.frame[c]) for c in {c for rule in rules for c in (rule.column, *rule.target)}}
+    _require_same_type(people, rules)
+    unknown, remarks, parts, count = np.zeros(people.n, dtype=bool), [], [], np.zeros(people.n)
+    for rule in rules:
+        column = people.frame[rule.column]
+        unknown |= empty[rule.column]
+        here = column.isin(rule.values).to_numpy(dtype=bool) & ~empty[rule.column]
+        if not here.any():
+            remarks.append(f"never applied, because nobody gave this answer: {rule}")
+        found = np.zeros((people.n, len(targets)), dtype=bool)
+        for target in rule.target:
+            found[:, targets.index(target)] = here & (empty[target] == (rule.must == "answered"))
+        count += found.sum(axis=1)
+        values = " or ".join(map(str, rule.values))
+        parts.append(answers_found(people, found, f"must be {rule.must} where {rule.column} is {values}"))
+    return flags(
+        people,
+        "routing",
+        count,
+        0.0,
+        ">",
+        statistic="routings broken",
+        rule=f"a routing of the questionnaire is broken ({len(rules)} route{'s' * (len(rules) > 1)})",
+        unjudged={"without an answer to a question that decides": unknown & (count == 0)},
+        details=_in_order_of_rows(parts, people),
+        remarks=remarks,
+    )
+
+
+def _in_order_of_rows(parts: list[pd.DataFrame], people: Respondents) -> pd.DataFrame:
+    import pandas as pd
+
+    whole = pd.concat(parts, ignore_index=True)
+    place = people.frame.index.get_indexer(pd.Index(whole["row"]))
+    return whole.iloc[np.argsort(place, kind="stable")].reset_index(drop=True)
+
+
+def _empty(column: pd.Series) -> np.ndarray:
+    """Where there is no answer; blank text is none."""
+    import pandas as pd
+
+    empty = column.isna().to_numpy(dtype=bool, copy=True)
+    if not pd.api.types.is_numeric_dtype(column.dtype):
+        empty |= np.array([isinstance(v, str) and not v.strip() for v in column], dtype=bool)
+    return empty
+
+
+def _require_same_type(people: Respondents, rules: Sequence[Route]) -> None:
+    problems = []
+    for rule in rules:
+        held = people.frame[rule.column].dropna()
+        texts = any(isinstance(v, str) for v in rule.values)
+        if len(held) and not any(isinstance(v, str) == texts for v in held):
+            kind, other = ("numbers", "text") if texts else ("text", "a number")
+            known = ", ".join(repr(v) for v in held.unique()[:5].tolist())
+            problems.append(f"{rule.column!r} holds {kind} ({known}), the route names {other}: {list(rule.values)}")
+    if problems:
+        raise DataError("routes that could never apply: " + "; ".join(problems), problems)
+
+
+def instructed_answers(
+    data: Any, instructed: Mapping[str, float | Sequence[float]], *, failures: int = 1, weights: Any = None
+) -> Flags:
+    """Failed attention checks: questions whose answer was prescribed ("please choose 7 here").
+
+    Parameters
+    ----------
+    data
+        A survey or a DataFrame.
+    instructed
+        Question to the answer that was prescribed, or several that will do.
+    failures
+        Number of failed checks from which a respondent is flagged; default 1, any failure [1]_.
+    weights
+        Weights of a DataFrame; rows of weight zero are nobody.
+
+    Returns
+    -------
+    Flags
+        The value is the number of failed checks. Respondents without a failure who skipped a check are not judged.
+
+    Raises
+    ------
+    DataError
+        If a column is absent or text.
+    SpecError
+        If no question is named or ``failures`` cannot be reached.
+
+    References
+    ----------
+    .. [1] Meade, A. W., & Craig, S. B. (2012). Identifying careless responses in survey data. Psychological Methods,
+       17(3), 437-455.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> print(instructed_answers(pd.DataFrame({"check": [7, 7, 3]}), {"check": 7}))
+    instructed answers: 1 of 3 respondents flagged (33.3%): 1 or more of 1 prescribed answers were not given
+    """
+    if not 1 <= failures <= max(1, len(instructed)):
+        raise SpecError(f"failures={failures!r} must lie between 1 and the number of checks, {len(instructed)}")
+    people = respondents(data, list(instructed), weights)
+    x = people.answers
+    right = np.column_stack([np.isin(x[:, j], np.atleast_1d(instructed[c])) for j, c in enumerate(people.items)])
+    failed = ~right & ~np.isnan(x)
+    count = failed.sum(axis=1).astype(float)
+    return flags(
+        people,
+        "instructed answers",
+        count,
+        float(failures),
+        ">=",
+        statistic="failed attention checks",
+        rule=f"{failures} or more of {len(instructed)} prescribed answers were not given",
+        unjudged={"skipped a check": np.isnan(x).any(axis=1) & (count < failures)},
+        details=answers_found(people, failed, "not the prescribed answer"),
+    )
