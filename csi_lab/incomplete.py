@@ -18,6 +18,7 @@ from csi_lab.em import (
     TOLERANCE,
     TOLERANCE_OF_DRAWS,
     Completion,
+    Part,
     Pattern,
     as_sums,
     complete,
@@ -234,7 +235,7 @@ def incomplete_units(
         row_unit = np.arange(len(x))
     else:
         stratum = _codes(filled, design.strata)[0]
-        row_unit = _codes(filled, design.psu, within=stratum)[0]
+        row_unit = _codes(filled, design.primary, within=stratum)[0]
     lost = int((~keep).sum() + (~used).sum())
     weighted = weights is not None
     origin = np.array(
@@ -255,7 +256,7 @@ def incomplete_units(
         weighted,
     )
     patterns = tuple(patterns_of(x_used, w_used, row_unit_used, design.psu is not None, blank))
-    whole = _whole(patterns, blank, method, shell.count, x_used)
+    whole = completed_from(patterns, blank, method, shell.count)
     sizes = np.bincount(row_unit_used, minlength=shell.count)
     return IncompleteUnits(
         whole,
@@ -275,55 +276,94 @@ def incomplete_units(
     )
 
 
-def _whole(
-    patterns: Sequence[Pattern], blank: Moments, method: Completion, units: int, x: np.ndarray
+def completed_from(
+    patterns: Sequence[Pattern], blank: Moments, method: Completion, units: int = 1
 ) -> CompletedMoments:
-    """The completed moments of the whole sample, or why there are none."""
-    names, known = blank.names, ~np.isnan(x)
+    """The completed moments of a whole sample, from the sums of its patterns of missing answers alone.
+
+    Parameters
+    ----------
+    patterns
+        Rows by what they answer; the answers are about the origin of ``blank``.
+    blank
+        Moments without sums: names, rows, origin.
+    method
+        How answers are completed.
+    units
+        Number of units that the patterns speak of.
+
+    Returns
+    -------
+    CompletedMoments
+
+    Raises
+    ------
+    DataError, EstimationError
+        As in :func:`completed_moments`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"q1": [1.0, 2, 3, 4, 5, 6], "q2": [2.0, 1, 4, 3, None, None]})
+    >>> units = incomplete_units(frame, ["q1", "q2"], Design(), None, "em")
+    >>> found = completed_from(units.patterns, units.whole, "em", units.count)
+    >>> bool((found.cov == units.whole.cov).all())
+    True
+    """
+    names, p = blank.names, len(blank.names)
+    parts = [(part.observed, part.missing, *part.combine(np.ones((1, units)))) for part in patterns]
+    rows = np.array([int(part.sums.point.n) for part in patterns])
+    together, count, sums, squares = np.zeros((p, p)), np.zeros(p), np.zeros(p), np.zeros(p)
+    for n, (o, _, w, s, c) in zip(rows, parts, strict=True):
+        together[np.ix_(o, o)] += n
+        count[o] += w[0]
+        sums[o] += s[0]
+        squares[o] += np.diagonal(c[0])
     if method == "em":
-        together = known.astype(float).T @ known
         apart = [f"{names[i]} and {names[j]}" for i, j in np.argwhere(np.triu(together == 0))]
         if apart:
             raise DataError(
                 f"items never answered together: {apart}; EM cannot tell how they go together: leave one of each out"
             )
-    count = known.sum(axis=0)
-    deviation = np.where(known, x, 0.0)
-    mean = deviation.sum(axis=0) / count
-    spread = np.sqrt((np.where(known, x - mean, 0.0) ** 2).sum(axis=0) / count)
+    mean = sums / count
+    variance = squares / count - mean**2
+    # Where rounding is all there is, an item does not vary.
+    spread = np.where(variance > 1e-14 * squares / count, np.sqrt(np.maximum(variance, 0.0)), 0.0)
     unit = np.where(spread > 0, spread, 1.0)
-    parts = [(part.observed, part.missing, *part.combine(np.ones((1, units)))) for part in patterns]
     start = mean / unit, np.diag(np.where(spread > 0, 1.0, 0.0))
     weight, mu, sigma, iterations = complete(scaled(parts, unit), method, start, TOLERANCE, MOST_STEPS)
     if not np.isfinite(sigma).all():
-        _refuse(names, known, x, unit)
+        _refuse(names, parts, rows, spread)
     sums, products = as_sums(weight, mu * unit, sigma * np.outer(unit, unit))
-    missing = (~known).sum(axis=0)
-    cells, rows = int(missing.sum()), int((~known).any(axis=1).sum())
+    missing = int(rows.sum()) - np.diagonal(together).astype(int)
+    gaps = int(rows[[len(part.missing) > 0 for part in patterns]].sum())
+    cells = int(missing.sum())
     by_item = ", ".join(f"{name} {k}" for name, k in zip(names, missing, strict=True) if k)
     how = (
         "replaced by item means"
         if method == "mean"
         else f"completed by EM (multivariate normal, {iterations[0]} steps)"
     )
-    plural = f"{cells} missing answer{'s' * (cells != 1)} in {rows} row{'s' * (rows != 1)}"
+    plural = f"{cells} missing answer{'s' * (cells != 1)} in {gaps} row{'s' * (gaps != 1)}"
     found = replace(blank, weight=float(weight[0]), sums=sums[0], products=products[0])
     return CompletedMoments.of(found, f"{plural} {how}: {by_item}")
 
 
-def _refuse(names: Sequence[str], known: np.ndarray, x: np.ndarray, unit: np.ndarray) -> None:
+def _refuse(names: Sequence[str], parts: Sequence[Part], rows: np.ndarray, spread: np.ndarray) -> None:
     """Say why EM has no solution."""
-    complete = known.all(axis=1)
-    flat = [n for i, n in enumerate(names) if np.ptp(x[known[:, i], i]) == 0]
+    flat = [n for n, s in zip(names, spread, strict=True) if not s > 0]
     if flat:
         raise DataError(f"items do not vary: {flat}; leave them out of the model")
-    values, vectors = (
-        np.linalg.eigh(np.cov(x[complete] / unit, rowvar=False)) if complete.sum() > len(names) else (None, None)
-    )
-    if values is not None and vectors is not None and values[0] < SINGULAR:
-        tied = [n for n, v in zip(names, vectors[:, 0], strict=True) if abs(v) > 1e-6]
-        raise DataError(f"items are exactly collinear: {tied}; EM needs their inverse covariance: leave one out")
+    whole = [(n, w[0], s[0], c[0]) for n, (_, m, w, s, c) in zip(rows, parts, strict=True) if not len(m)]
+    complete_rows = int(sum(n for n, *_ in whole))
+    if complete_rows > len(names):
+        [(_, w, s, c)] = whole
+        scatter = (c / w - np.outer(s, s) / w**2) / np.outer(spread, spread)
+        values, vectors = np.linalg.eigh(scatter)
+        if values[0] < SINGULAR:
+            tied = [n for n, v in zip(names, vectors[:, 0], strict=True) if abs(v) > 1e-6]
+            raise DataError(f"items are exactly collinear: {tied}; EM needs their inverse covariance: leave one out")
     raise EstimationError(
-        f"EM has no solution: {int(complete.sum())} complete rows of {len(x)} for {len(names)} items leave a singular "
-        "covariance or a likelihood without a maximum; leave out items with many gaps, or use missing='mean'"
+        f"EM has no solution: {complete_rows} complete rows of {int(rows.sum())} for {len(names)} items leave a "
+        "singular covariance or a likelihood without a maximum; leave out items with many gaps, or use missing='mean'"
     )

@@ -384,6 +384,8 @@ def _rao_wu(units: Units, draws: int, rng: np.random.Generator) -> np.ndarray:
     factors = np.ones((DRAWS_AT_ONCE, units.count))
     for at, fraction in units.strata():
         n = len(at)
+        if fraction == 1:  # every unit was certain to be drawn
+            continue
         picked = rng.integers(0, n, size=(DRAWS_AT_ONCE, n - 1), dtype=np.uint32)
         shrink = np.sqrt(1 - fraction)
         factors[:, at] = 1 - shrink + shrink * n / (n - 1) * _counts(picked, n)
@@ -394,6 +396,8 @@ def _leave_one_out(units: Units) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Factors ``(k, units)`` of the jackknife, and the factors of its variance, in blocks."""
     for at, fraction in units.strata():
         n = len(at)
+        if fraction == 1:
+            continue
         for start in range(0, n, DRAWS_AT_ONCE):
             out = at[start : start + DRAWS_AT_ONCE]
             factors = np.ones((len(out), units.count))

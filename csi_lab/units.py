@@ -73,14 +73,15 @@ class Units:
             yield np.flatnonzero(self.stratum == code), float(fraction)
 
     def require_pairs(self) -> None:
-        """Refuse strata with a single unit: they have no variance.
+        """Refuse strata with a single unit, which have no variance, unless it was certain to be drawn.
 
         Raises
         ------
         DataError
             With all such strata and the remedies.
         """
-        alone = [label for label, k in zip(self.labels, np.bincount(self.stratum), strict=True) if k < 2]
+        counts = zip(self.labels, np.bincount(self.stratum), self.fractions, strict=True)
+        alone = [label for label, k, fraction in counts if k < 2 and fraction < 1]
         if alone and len(self.labels) == 1:
             raise DataError("the sample holds a single unit; a variance needs two or more")
         if alone:
@@ -191,7 +192,7 @@ def units_of(
     w = np.where(complete, 1.0 if given is None else given, 0.0)
     complete = w > 0
     stratum, labels = _codes(frame, design.strata)
-    psu = None if design.psu is None else _codes(frame, design.psu, within=stratum)[0]
+    psu = None if design.primary is None else _codes(frame, design.primary, within=stratum)[0]
     simple = design.strata is None and psu is None and design.population is None
     if psu is None or every_row:
         keep = complete if simple and not every_row else np.ones(len(frame), dtype=bool)
@@ -259,11 +260,15 @@ def _codes(
         raise DataError(
             f"the design column {column!r} is empty in {len(absent)} rows: {shown}; fill it or leave them out"
         )
-    keys = values.astype(str)
+    # Labels are read as text, but only once each: a million rows hold a few thousand of them.
+    place, found = pd.factorize(values)
+    keys = pd.Series(found).astype(str).to_numpy(dtype=object)
     if within is not None:
-        keys = pd.Series(within).astype(str).to_numpy() + "\x1f" + keys
-    codes, labels = pd.factorize(keys, sort=True)
-    return codes, tuple(map(str, labels))
+        nested, pairs = pd.factorize(within.astype(np.int64) * max(1, len(keys)) + place)
+        keys = np.array([f"{p // len(keys)}\x1f{keys[p % len(keys)]}" for p in pairs], dtype=object)
+        place = nested
+    order, labels = pd.factorize(keys, sort=True)
+    return order[place], tuple(map(str, labels))
 
 
 def _fractions(
@@ -271,17 +276,19 @@ def _fractions(
 ) -> np.ndarray:
     """Units sampled over units in the population, per stratum; 0 where no population size is declared."""
     fractions = np.zeros(len(labels))
-    if design.population is None:
+    if not design.populations:
         return fractions
+    # Replicates draw units of the first stage, so that only its population corrects them.
+    column = design.populations[0]
     try:
-        sizes = frame[design.population].to_numpy(dtype=float, na_value=np.nan)
+        sizes = frame[column].to_numpy(dtype=float, na_value=np.nan)
     except (TypeError, ValueError):
-        raise DataError(f"the population column {design.population!r} holds text") from None
+        raise DataError(f"the population column {column!r} holds text") from None
     problems = []
     for code, label in enumerate(labels):
         here = stratum == code
         n, known = len(np.unique(unit[here])), np.unique(sizes[here])
-        if len(known) != 1 or not np.isfinite(known[0]):
+        if len(known) != 1 or np.isnan(known[0]):  # inf: drawn with replacement, no correction
             problems.append(
                 f"stratum {label!r}: population sizes {known[:4].tolist()}; one number per stratum is needed"
             )
@@ -291,6 +298,6 @@ def _fractions(
             fractions[code] = n / known[0]
     if problems:
         raise DataError(
-            listed(problems, f"the population column {design.population!r} does not fit the sample"), problems
+            listed(problems, f"the population column {column!r} does not fit the sample"), problems
         )
     return fractions

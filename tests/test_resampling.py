@@ -338,3 +338,19 @@ def test_a_survey_brings_its_design():
     survey = csi.load_survey("mobile")
     assert survey.replicates(draws=20, rng=1).df == 249
     assert (survey.replicates(20, 1).moments.mean == csi.replicates(survey, draws=20, rng=1).moments.mean).all()
+
+
+def test_units_that_were_certain_bring_no_variance():
+    """A stratum of one unit, the only one of its population, is no error: it stays as it is in every replicate."""
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({"q": rng.normal(size=60), "h": ["big"] * 20 + ["rest"] * 40})
+    frame["town"] = np.where(frame["h"] == "big", "capital", (np.arange(60) // 4).astype(str))
+    frame["N"] = np.where(frame["h"] == "big", 1.0, 200.0)
+    design = Design(strata="h", psu="town", population="N")
+    for method in ("rao-wu", "jackknife"):
+        made = replicates(frame, design, items=["q"], draws=200, rng=1, method=method)
+        rest = replicates(frame[20:], design, items=["q"], draws=200, rng=1, method=method)
+        whole = made.interval(lambda m: m.sums[..., 0] + m.origin[0] * m.weight, kind="normal")
+        alone = rest.interval(lambda m: m.sums[..., 0] + m.origin[0] * m.weight, kind="normal")
+        assert whole.se == pytest.approx(alone.se, rel=1e-9)
+        assert whole.se > 0

@@ -191,7 +191,7 @@ def _sides(survey: Survey, seed: int) -> tuple[np.ndarray, str]:
         if design.strata
         else np.zeros(len(frame), dtype=int)
     )
-    nested = [column for column in (design.strata, design.psu) if column is not None]
+    nested = [column for column in (design.strata, design.primary) if column is not None]
     unit = frame.groupby(nested, dropna=False).ngroup().to_numpy() if design.psu else rows
     first = np.unique(unit, return_index=True)[1]
     order = np.random.default_rng(seed).permutation(len(first))

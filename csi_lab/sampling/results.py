@@ -1,0 +1,352 @@
+"""What design-based estimation returns: one estimate, a table of estimates, a difference."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import special
+
+from csi_lab.errors import EstimationError, SpecError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+COLUMNS = ("estimate", "se", "low", "high", "df", "deff", "deff_replace", "deff_kish", "n")
+
+
+def require_level(level: float) -> None:
+    """Refuse a confidence level outside 0 to 1.
+
+    Raises
+    ------
+    SpecError
+        If it is not strictly between them.
+
+    Examples
+    --------
+    >>> require_level(0.9)
+    """
+    if not isinstance(level, (int, float)) or not 0 < level < 1:
+        raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
+
+
+def critical(df: np.ndarray | float, level: float) -> np.ndarray:
+    """Quantile of Student's t that leaves out (1 - level)/2 above; the normal one for infinite df, NaN below 1 df.
+
+    Examples
+    --------
+    >>> critical(np.array([14.0, np.inf]), 0.95).round(4).tolist()
+    [2.1448, 1.96]
+    """
+    df = np.asarray(df, dtype=float)
+    upper = (1 + level) / 2
+    with np.errstate(invalid="ignore"):
+        found = np.where(np.isinf(df), special.ndtri(upper), special.stdtrit(np.where(df > 0, df, 1.0), upper))
+    return np.where(df > 0, found, np.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """One estimate for a population, with the error that the sample design gives it.
+
+    Attributes
+    ----------
+    statistic, name
+        What was estimated, of which column.
+    value, se, low, high, level
+        Estimate, standard error and interval.
+    df
+        Degrees of freedom of the interval: primary units minus strata (among the rows used).
+    deff, deff_replace
+        Variance over that of a simple random sample of as many rows, drawn without and with replacement. The first is
+        NaN where the weights do not tell the size of the population; both are NaN where the statistic has none.
+    deff_kish
+        n sum w^2 / (sum w)^2: the part of the design effect due to unequal weights alone.
+    n
+        Rows used.
+    interval
+        How the interval was made.
+    notes
+        What was done to rows and weights, one sentence each.
+    """
+
+    statistic: str
+    name: str
+    value: float
+    se: float
+    low: float
+    high: float
+    level: float
+    df: float
+    deff: float
+    deff_replace: float
+    deff_kish: float
+    n: int
+    interval: str = "t"
+    notes: tuple[str, ...] = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row, raw numbers."""
+        import pandas as pd
+
+        row = [self.value, self.se, self.low, self.high, self.df, self.deff, self.deff_replace, self.deff_kish, self.n]
+        return pd.DataFrame([dict(zip(COLUMNS, row, strict=True))], index=pd.Index([self.name], name=self.statistic))
+
+    def __str__(self) -> str:
+        deff = f", deff {self.deff if np.isfinite(self.deff) else self.deff_replace:.2f}"
+        head = (
+            f"{self.statistic} of {self.name}: {shown(self.value)}, se {error_shown(self.se, self.value)}, "
+            f"{self.level:.0%} CI [{shown(self.low)}, {shown(self.high)}] ({self.interval}, {self.df:g} df)"
+            f"{deff if np.isfinite(self.deff_replace) else ''}, n = {self.n}"
+        )
+        return "\n".join([head, *(f"note: {note}" for note in self.notes)])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return f"<p>{'<br>'.join(html.escape(line) for line in str(self).splitlines())}</p>"
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """The estimate with its interval."""
+        return _intervals(self.to_frame(), f"{self.statistic} of {self.name}", self.level, ax)
+
+
+@dataclass(frozen=True, eq=False)
+class Difference(Estimate):
+    """A difference between two means, with the test that it is zero.
+
+    Attributes
+    ----------
+    t, p
+        Difference over its standard error, and two-sided p-value from Student's t with ``df``.
+    """
+
+    t: float = np.nan
+    p: float = np.nan
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row, raw numbers."""
+        return super().to_frame().assign(t=self.t, p=self.p)
+
+    def __str__(self) -> str:
+        head, *rest = super().__str__().splitlines()
+        return "\n".join([f"{head}, t = {self.t:.3f}, p {p_relation(self.p)}", *rest])
+
+    __repr__ = __str__
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """Several estimates for a population, with the errors that the sample design gives them.
+
+    Attributes
+    ----------
+    statistic
+        What was estimated.
+    table
+        One row per estimate: ``estimate, se, low, high, df, deff, deff_replace, deff_kish, n``, as in
+        :class:`Estimate`.
+    covariance
+        Covariances of the estimates, rows and columns as in the table; ``None`` where the statistic has none.
+    level, interval, notes
+        As in :class:`Estimate`.
+    influence
+        Influence values ``(rows, k)``, where they were asked for.
+    """
+
+    statistic: str
+    table: pd.DataFrame
+    covariance: pd.DataFrame | None
+    level: float
+    interval: str = "t"
+    notes: tuple[str, ...] = ()
+    influence: np.ndarray | None = None
+
+    def to_frame(self) -> pd.DataFrame:
+        """The table, raw numbers."""
+        return self.table
+
+    def wald(self, contrasts: Sequence[Sequence[float]] | np.ndarray | None = None) -> WaldTest:
+        r"""Test that linear combinations of the estimates are zero; by default that all estimates are equal.
+
+        .. math:: F = \frac{(C\theta)' (C V C')^{-1} C\theta}{q} \cdot \frac{d - q + 1}{d}
+
+        with q contrasts and d degrees of freedom of the design (the smallest among the estimates), against F(q,
+        d - q + 1).
+
+        Parameters
+        ----------
+        contrasts
+            ``(q, k)`` coefficients C.
+
+        Raises
+        ------
+        SpecError
+            If the shape does not fit.
+        EstimationError
+            If the contrasts have no regular covariance, or the design has not enough degrees of freedom.
+
+        References
+        ----------
+        .. [1] Korn, E. L., & Graubard, B. I. (1990). The American Statistician, 44, 270-276.
+
+        Examples
+        --------
+        >>> import csi_lab as csi
+        >>> from csi_lab.sampling import estimate
+        >>> found = estimate.mean(csi.load_survey("mobile"), ["CUSA1", "CUSA2"])
+        >>> print(found.wald())
+        F(1, 249) = 80.758, p < .001
+        """
+        if self.covariance is None:
+            raise EstimationError(f"{self.statistic} have no covariances; only single intervals exist")
+        k = len(self.table)
+        c = np.diff(np.eye(k), axis=0) if contrasts is None else np.atleast_2d(np.asarray(contrasts, dtype=float))
+        if c.ndim != 2 or c.shape[1] != k or not len(c) or not np.isfinite(c).all():
+            raise SpecError(f"contrasts need shape (q, {k}), one coefficient per estimate; got {c.shape}")
+        return wald_test(
+            c, self.table["estimate"].to_numpy(), self.covariance.to_numpy(), float(self.table["df"].min())
+        )
+
+    def __str__(self) -> str:
+        t = self.table
+        head = f"{self.statistic}: {len(t)} estimates, {self.level:.0%} intervals ({self.interval}), n = "
+        n = f"{t['n'].min():g}" + (f" to {t['n'].max():g}" if t["n"].nunique() > 1 else "")
+        df = f"{t['df'].min():g}" + (f" to {t['df'].max():g}" if t["df"].nunique() > 1 else "")
+        return "\n".join([f"{head}{n}, {df} df", *(f"note: {note}" for note in self.notes)])
+
+    def __repr__(self) -> str:
+        # The width of a terminal must not change what a notebook shows.
+        return f"{self}\n{self.table.round(4).to_string(max_rows=40)}"
+
+    def _repr_html_(self) -> str:
+        head = "<br>".join(html.escape(line) for line in str(self).splitlines())
+        return f"<p>{head}</p>{self.table.round(4).to_html()}"
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Estimates with their intervals, one row each."""
+        return _intervals(self.table, self.statistic, self.level, ax)
+
+
+@dataclass(frozen=True)
+class WaldTest:
+    """A test that combinations of estimates are zero: ``f`` with ``df1`` and ``df2`` degrees of freedom, ``p``."""
+
+    f: float
+    df1: float
+    df2: float
+    p: float
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row, raw numbers."""
+        import pandas as pd
+
+        return pd.DataFrame([{"f": self.f, "df1": self.df1, "df2": self.df2, "p": self.p}])
+
+    def __str__(self) -> str:
+        return f"F({self.df1:g}, {self.df2:g}) = {self.f:.3f}, p {p_relation(self.p)}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(str(self))}</p>"
+
+
+def wald_test(
+    contrasts: np.ndarray, estimates: np.ndarray, covariance: np.ndarray, df: float, adjust: bool = True
+) -> WaldTest:
+    """F test that ``contrasts @ estimates`` is zero, see :meth:`Estimates.wald`.
+
+    ``adjust``: reduce F and its degrees of freedom for the number of contrasts; a regression has done so already.
+
+    Raises
+    ------
+    EstimationError
+        If the covariance of the contrasts is singular or no degrees of freedom remain.
+
+    Examples
+    --------
+    >>> print(wald_test(np.eye(1), np.array([2.0]), np.eye(1), 20.0))
+    F(1, 20) = 4.000, p = .059
+    """
+    gap, v = contrasts @ estimates, contrasts @ covariance @ contrasts.T
+    q = len(contrasts)
+    df2 = df - q + 1 if adjust else df
+    if df2 <= 0:
+        raise EstimationError(f"{q} contrasts need more than {q - 1} degrees of freedom; the design has {df:g}")
+    scale = np.sqrt(np.diagonal(v))
+    if not (scale > 0).all() or np.linalg.eigvalsh(v / np.outer(scale, scale))[0] < 1e-10:
+        raise EstimationError("the contrasts have no regular covariance: some depend on others or do not vary")
+    f = float(gap @ np.linalg.solve(v, gap)) / q * (df2 / df if adjust and np.isfinite(df) else 1.0)
+    p = float(special.chdtrc(q, f * q)) if np.isinf(df2) else float(special.fdtrc(q, df2, f))
+    return WaldTest(f, float(q), float(df2), p)
+
+
+def shown(value: float) -> str:
+    """A number for reading: up to six digits, thousands separated.
+
+    Examples
+    --------
+    >>> shown(3989985.4657), shown(0.123456789), shown(644.169398)
+    ('3,989,985', '0.1235', '644.169')
+    """
+    if not np.isfinite(value):
+        return "-"
+    if abs(value) >= 10_000:
+        return f"{value:,.0f}"
+    return f"{value:.3f}" if abs(value) >= 1 else f"{value:.4g}"
+
+
+def error_shown(se: float, value: float) -> str:
+    """A standard error for reading: rounding noise is zero.
+
+    Examples
+    --------
+    >>> error_shown(1.03e-16, 3.0), error_shown(0.5, 3.0)
+    ('0', '0.5')
+    """
+    return "0" if abs(se) <= 1e-12 * abs(value) else shown(se)
+
+
+def p_shown(p: float) -> str:
+    """A p-value as text, ``< .001`` where smaller.
+
+    Examples
+    --------
+    >>> p_shown(0.0549), p_shown(1e-9)
+    ('.055', '< .001')
+    """
+    if not np.isfinite(p):
+        return "-"
+    return "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
+
+
+def p_relation(p: float) -> str:
+    """A p-value behind the letter p.
+
+    Examples
+    --------
+    >>> p_relation(0.0549), p_relation(1e-9)
+    ('= .055', '< .001')
+    """
+    return p_shown(p) if p < 0.001 else f"= {p_shown(p)}"
+
+
+def _intervals(table: pd.DataFrame, label: str, level: float, ax: Axes | None) -> Axes:
+    import matplotlib.pyplot as plt
+
+    from csi_lab.plots import ACCENT
+
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6.4, 0.8 + 0.36 * max(2, len(table))), layout="constrained")
+    y = np.arange(len(table))[::-1]
+    x = table["estimate"].to_numpy()
+    low, high = table["low"].to_numpy(), table["high"].to_numpy()
+    ax.errorbar(x, y, xerr=[x - low, high - x], fmt="o", color=ACCENT, ecolor=ACCENT, capsize=3)
+    names = [", ".join(map(str, i)) if isinstance(i, tuple) else str(i) for i in table.index]
+    ax.set(yticks=y, yticklabels=names, xlabel=f"{label}, {level:.0%} interval", ylim=(-0.6, len(table) - 0.4))
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax

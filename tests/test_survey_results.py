@@ -1,0 +1,292 @@
+"""Design-based results: invariances, closed forms, faces, and requests that are refused with all offenders named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import REFERENCE
+
+import csi_lab as csi
+from csi_lab import DataError, Design, EstimationError, SpecError
+from csi_lab.rates import satisfaction_rate
+from csi_lab.sampling import estimate, nested, weight
+from csi_lab.sampling.results import wald_test
+
+CLUS1 = Design(weights="pw", psu="dnum", population="fpc")
+
+
+@pytest.fixture(scope="module")
+def clus1() -> pd.DataFrame:
+    return pd.read_csv(REFERENCE / "data" / "apiclus1.csv")
+
+
+@pytest.fixture(scope="module")
+def clus2() -> pd.DataFrame:
+    return pd.read_csv(REFERENCE / "data" / "apiclus2.csv")
+
+
+def numbers(found) -> np.ndarray:
+    return found.to_frame()[["estimate", "se", "low", "high"]].to_numpy()
+
+
+# ---- invariances -----------------------------------------------------------------------------------------------------
+
+
+def test_the_order_of_rows_changes_nothing(clus1):
+    shuffled = clus1.sample(frac=1, random_state=3)
+    for make in (
+        lambda f: estimate.mean(f, ["api00", "enroll"], CLUS1, by="stype"),
+        lambda f: estimate.quantile(f, "api00", CLUS1),
+        lambda f: estimate.regression(f, "api00", CLUS1, on=["stype", "ell"]),
+        lambda f: estimate.proportion(f, "stype", CLUS1),
+    ):
+        assert numbers(make(shuffled)) == pytest.approx(numbers(make(clus1)), rel=1e-10)
+
+
+def test_the_scale_of_the_weights_moves_totals_only(clus1):
+    heavy = clus1.assign(pw=clus1["pw"] * 7)
+    assert numbers(estimate.mean(heavy, "api00", CLUS1)) == pytest.approx(numbers(estimate.mean(clus1, "api00", CLUS1)))
+    total = numbers(estimate.total(clus1, "enroll", CLUS1))
+    assert numbers(estimate.total(heavy, "enroll", CLUS1)) == pytest.approx(7 * total, rel=1e-12)
+
+
+def test_shares_of_a_category_are_the_mean_of_its_indicator(clus1):
+    frame = clus1.assign(high=(clus1["stype"] == "H").astype(float))
+    share = estimate.proportion(frame, "stype", CLUS1, category="H", interval="wald")
+    mean = estimate.mean(frame, "high", CLUS1)
+    assert (share.value, share.se, share.low, share.high) == (mean.value, mean.se, mean.low, mean.high)
+
+
+def test_domains_add_up_to_the_total(clus1):
+    parts = estimate.total(clus1, "enroll", CLUS1, by=["stype", "sch.wide"])
+    whole = estimate.total(clus1, "enroll", CLUS1)
+    assert parts.table["estimate"].sum() == pytest.approx(whole.value, rel=1e-12)
+    # Their covariances are complete: the variance of the sum is that of the total.
+    assert parts.covariance.to_numpy().sum() == pytest.approx(whole.se**2, rel=1e-10)
+
+
+@pytest.mark.parametrize("statistic", ["mean", "total"])
+@pytest.mark.parametrize("lonely", ["raise", "centred"])
+def test_covariances_are_the_same_whether_zeros_are_stored_or_not(clus2, monkeypatch, statistic, lonely):
+    design = Design(psu=("dnum", "snum"), population=("fpc1", "fpc2"))
+    if lonely == "centred":
+        design = Design(weights="pw", strata="dnum", psu="snum")
+    make = getattr(estimate, statistic)
+    dense = make(clus2, ["api00", "api99"], design, by="stype", lonely=lonely)
+    monkeypatch.setattr(nested, "DENSE_CELLS", 0)
+    sparse = make(clus2, ["api00", "api99"], design, by="stype", lonely=lonely)
+    scale = np.sqrt(np.outer(*2 * [np.diag(dense.covariance)]))
+    assert np.abs((sparse.covariance - dense.covariance).to_numpy() / scale).max() < 1e-10
+
+
+def test_two_waves_of_the_same_people_are_a_paired_comparison():
+    rng = np.random.default_rng(6)
+    first = rng.normal(7, 1, 80)
+    second = first + rng.normal(0.2, 0.5, 80)
+    panel = pd.DataFrame({"id": np.tile(np.arange(80), 2), "wave": np.repeat([1, 2], 80), "y": [*first, *second]})
+    found = estimate.difference(panel, "y", Design(psu="id"), by="wave", between=(2, 1))
+    gap = second - first
+    assert found.value == pytest.approx(gap.mean(), rel=1e-12)
+    assert found.se == pytest.approx(gap.std(ddof=1) / np.sqrt(80), rel=1e-12)
+    wide = estimate.difference(pd.DataFrame({"a": second, "b": first}), ["a", "b"])
+    assert (wide.value, wide.se) == pytest.approx((found.value, found.se), rel=1e-12)
+    # As if these were different people, the error would be larger.
+    assert estimate.difference(panel, "y", by="wave", between=(2, 1)).se > 1.5 * found.se
+
+
+def test_wilson_is_the_interval_of_a_simple_random_sample(mobi):
+    found = estimate.proportion(mobi.assign(top=mobi["CUSA1"] >= 9), "top", category=True, df=np.inf)
+    simple = satisfaction_rate(mobi["CUSA1"], 9)
+    assert (found.value, found.low, found.high) == pytest.approx((simple.value, simple.low, simple.high), rel=1e-10)
+
+
+def test_shares_of_one_are_told_apart_from_certainty(clus1):
+    frame = clus1.assign(all="yes")
+    found = estimate.proportion(frame, "all", CLUS1, category="yes")
+    assert found.value == pytest.approx(1, rel=1e-14)
+    assert 0.9 < found.low < 1
+    assert any("have no standard error" in note for note in found.notes)
+    for interval in ("wald", "logit"):
+        assert np.isnan(estimate.proportion(frame, "all", CLUS1, category="yes", interval=interval).low)
+
+
+def test_a_simple_random_sample_has_design_effect_one(mobi):
+    found = estimate.mean(mobi.assign(N=5000), "CUSA1", Design(population="N"))
+    assert found.deff == pytest.approx(1, rel=1e-12)
+    assert estimate.mean(mobi, "CUSA1").deff_replace == pytest.approx(1, rel=1e-12)
+    assert np.isnan(estimate.mean(mobi, "CUSA1").deff)
+    assert estimate.mean(mobi, "CUSA1").se == pytest.approx(mobi["CUSA1"].std() / np.sqrt(250), rel=1e-12)
+
+
+def test_the_wald_test_of_one_contrast_is_a_squared_t(clus1):
+    two = estimate.mean(clus1, ["api00", "api99"], CLUS1)
+    gap = estimate.difference(clus1, ["api00", "api99"], CLUS1)
+    test = two.wald()
+    assert (test.f, test.df1, test.df2) == pytest.approx((gap.t**2, 1, 14), rel=1e-10)
+    assert test.p == pytest.approx(gap.p, rel=1e-8)
+    assert two.wald([[1, -1]]).f == pytest.approx(test.f, rel=1e-12)
+    with pytest.raises(SpecError, match=r"shape \(q, 2\)"):
+        two.wald([[1, -1, 0]])
+    with pytest.raises(EstimationError, match="no regular covariance"):
+        two.wald([[1, -1], [2, -2]])
+    with pytest.raises(EstimationError, match="no covariances"):
+        estimate.quantile(clus1, "api00", CLUS1).wald()
+    assert wald_test(np.eye(2), np.zeros(2), np.eye(2), np.inf).p == 1
+
+
+def test_independence_of_a_simple_random_sample_is_pearsons_test():
+    """Multinomial covariance with n - 1 makes every design effect n/(n - 1) under exact independence."""
+    frame = pd.DataFrame({"a": np.repeat(["x", "y"], 60), "b": np.tile(["p", "q", "r"], 40)})
+    found = estimate.crosstab(frame, ["a", "b"])
+    assert found.pearson == pytest.approx(0, abs=1e-12)
+    assert found.effects == pytest.approx(120 / 119, rel=1e-12)
+    assert found.p == pytest.approx(1)
+
+
+def test_a_regression_without_a_design_has_the_sandwich_of_hc1_form(mobi):
+    """n/(n - 1) sum z z' with z = (X'X)^-1 x e."""
+    x = np.column_stack([np.ones(250), mobi[["PERQ1", "IMAG1"]]])
+    y = mobi["CUSA1"].to_numpy()
+    inverse = np.linalg.inv(x.T @ x)
+    b = inverse @ x.T @ y
+    z = (x @ inverse) * (y - x @ b)[:, None]
+    found = estimate.regression(mobi, "CUSA1", on=["PERQ1", "IMAG1"])
+    assert found.table["estimate"].to_numpy() == pytest.approx(b, rel=1e-10)
+    assert found.covariance.to_numpy() == pytest.approx(250 / 249 * z.T @ z, rel=1e-9)
+    joint = found.wald()
+    assert (joint.df1, joint.df2) == (2, found.df)
+
+
+# ---- faces -----------------------------------------------------------------------------------------------------------
+
+
+def test_names_from_the_data_are_escaped(clus1):
+    frame = clus1.rename(columns={"api00": "<b>api"}).assign(stype=clus1["stype"].replace({"H": "<i>H"}))
+    pages = [
+        estimate.mean(frame, "<b>api", CLUS1)._repr_html_(),
+        estimate.mean(frame, "<b>api", CLUS1, by="stype")._repr_html_(),
+        estimate.regression(frame, "<b>api", CLUS1, on="stype")._repr_html_(),
+        estimate.crosstab(frame, ["stype", "sch.wide"], CLUS1)._repr_html_(),
+        estimate.difference(frame, "<b>api", CLUS1, by="stype", between=("E", "<i>H"))._repr_html_(),
+    ]
+    for page in pages:
+        assert "<b>" not in page
+        assert "<i>" not in page
+
+
+def test_pictures_show_the_estimates(clus1):
+    ax = estimate.mean(clus1, "api00", CLUS1, by="stype").plot()
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["E", "H", "M"]
+    assert ax.get_xlabel() == "mean of api00 by stype, 95% interval"
+    assert sorted(ax.lines[0].get_xdata()) == pytest.approx([618.571, 631.44, 648.868], abs=1e-3)
+    ax = estimate.crosstab(clus1, ["stype", "sch.wide"], CLUS1).plot()
+    assert sum(bar.get_width() for bar in ax.patches) == pytest.approx(3)
+
+
+def test_a_survey_brings_its_design():
+    survey = csi.load_survey("mobile")
+    found = estimate.mean(survey, ["CUSA1", "CUSA2"])
+    assert found.table["estimate"].to_numpy() == pytest.approx(survey.frame[["CUSA1", "CUSA2"]].mean().to_numpy())
+
+
+def test_results_do_not_depend_on_the_width_of_the_terminal(clus1):
+    found = estimate.mean(clus1, "api00", CLUS1, by="stype")
+    with pd.option_context("display.width", 20, "display.max_columns", 2):
+        narrow = repr(found)
+    assert narrow == repr(found)
+
+
+# ---- what is refused -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: {"columns": ["api0", "api9"]}, r"not in the data: \['api0', 'api9'\]"),
+        (lambda f: {"columns": "stype"}, "'stype' holds text in 183 rows"),
+        (lambda f: {"columns": []}, "no items given"),
+        (lambda f: {"columns": ["api00", "api00"]}, r"asked for twice: \['api00'\]"),
+        (lambda f: {"data": f.iloc[:0]}, "no rows"),
+        (lambda f: {"data": f.assign(pw=0.0)}, "every row has the weight 0"),
+        (lambda f: {"data": f.assign(pw=-f["pw"])}, "negative in 183 rows"),
+        (lambda f: {"data": f.assign(pw=f["pw"].where(f.index > 2))}, "missing, infinite or negative in 3 rows"),
+        (lambda f: {"data": f.assign(pw="much")}, "not numbers"),
+        (lambda f: {"data": f.assign(dnum=f["dnum"].where(f.index > 2))}, "'dnum' is empty in 3 rows"),
+        (lambda f: {"data": f.drop(columns=["fpc", "dnum"])}, r"not in the data: \['dnum', 'fpc'\]"),
+        (lambda f: {"data": f.assign(fpc=0)}, "15 units drawn from a population of 0"),
+        (lambda f: {"data": f.assign(api00=np.inf)}, "infinite values: 'api00'"),
+        (lambda f: {"data": f.assign(api00=f["api00"].where(f.index > 2))}, r"3 of 183 rows.*api00 \(3\).*listwise"),
+        (lambda f: {"data": f.assign(api00=np.nan), "missing": "listwise"}, r"no row has all values"),
+        (lambda f: {"data": f.iloc[:3]}, "single sampling unit"),
+        (lambda f: {"data": pd.concat([f, f["api00"]], axis=1)}, r"share a name: \['api00'\]"),
+        (lambda f: {"data": csi.Moments.from_frame(f[["api00"]])}, "moments have no rows"),
+        (lambda f: {"data": [1, 2]}, "need a survey or a DataFrame, got list"),
+        (lambda f: {"by": "stype", "data": f.assign(stype=f["stype"].where(f.index > 2))}, r"domain stype \(3\)"),
+        (lambda f: {"by": "style"}, r"not in the data: \['style'\]"),
+        (lambda f: {"weights": weight.post_stratify(f[:90], "pw", {"sch.wide": {"No": 1072, "Yes": 5122}})}, "shape"),
+    ],
+)
+def test_bad_data_are_named(clus1, change, message):
+    request = {"data": clus1, "columns": "api00", "design": CLUS1} | change(clus1)
+    with pytest.raises(DataError, match=message):
+        estimate.mean(request.pop("data"), request.pop("columns"), request.pop("design"), **request)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"level": 95}, "level=95"),
+        ({"missing": "drop"}, "missing='drop'"),
+        ({"lonely": "adjust"}, "lonely='adjust' is unknown; use one of"),
+        ({"df": -1}, "df=-1"),
+        ({"weights": [1.0] * 183}, "weights are given twice"),
+        ({"weights": "enroll"}, "weights are given twice: weights='enroll' and the design column 'pw'"),
+        ({"design": "pw"}, "must be a csi_lab.Design"),
+        ({"by": []}, "names no column"),
+    ],
+)
+def test_contradictions_are_refused(clus1, change, message):
+    request = {"design": CLUS1} | change
+    with pytest.raises(SpecError, match=message):
+        estimate.mean(clus1, "api00", request.pop("design"), **request)
+
+
+def test_other_estimates_refuse_what_they_cannot_do(clus1):
+    with pytest.raises(SpecError, match="a total needs sampling weights"):
+        estimate.total(clus1, "api00")
+    with pytest.raises(DataError, match="'Z' does not occur in 'stype'"):
+        estimate.proportion(clus1, "stype", CLUS1, category="Z")
+    with pytest.raises(SpecError, match="interval='exact'"):
+        estimate.proportion(clus1, "stype", CLUS1, interval="exact")
+    with pytest.raises(DataError, match="total of the denominator 'zero' is zero"):
+        estimate.ratio(clus1.assign(zero=0.0), "api00", CLUS1, denominator="zero")
+    with pytest.raises(DataError, match=r"two different labels.*not \['X'\]"):
+        estimate.difference(clus1, "api00", CLUS1, by="stype", between=("E", "X"))
+    with pytest.raises(SpecError, match="give two columns"):
+        estimate.difference(clus1, "api00", CLUS1)
+    with pytest.raises(SpecError, match=r"not \[0, 1.5\]"):
+        estimate.quantile(clus1, "api00", CLUS1, q=[0, 0.5, 1.5])
+    with pytest.raises(DataError, match=r"single label in the rows used: \['one'\]"):
+        estimate.crosstab(clus1.assign(one=1), ["stype", "one"], CLUS1)
+    with pytest.raises(EstimationError, match=r"\['copy', 'one'\]"):
+        estimate.regression(clus1.assign(copy=2 * clus1["ell"], one=1), "api00", CLUS1, on=["ell", "copy", "one"])
+    with pytest.raises(EstimationError, match=r"one label only: \['one'\]"):
+        estimate.regression(clus1.assign(one="x"), "api00", CLUS1, on=["one"])
+    with pytest.raises(DataError, match="response does not vary"):
+        estimate.regression(clus1.assign(one=1), "one", CLUS1, on=["ell"])
+    three = clus1[clus1["dnum"].isin(clus1["dnum"].unique()[:3])]
+    with pytest.raises(EstimationError, match="leave no degrees of freedom: the design has 2"):
+        estimate.regression(three, "api00", CLUS1, on=["ell", "meals"])
+
+
+def test_domains_within_one_unit_have_no_interval_and_say_so(clus1):
+    found = estimate.mean(clus1, "api00", CLUS1, by="dnum")
+    assert found.table[["se", "low", "high"]].isna().all().all()
+    assert any("no degrees of freedom" in note and "637" in note for note in found.notes)
+
+
+def test_values_that_do_not_vary_have_no_error_and_no_design_effect(clus1):
+    found = estimate.mean(clus1.assign(c=3.1), "c", CLUS1)
+    assert found.se == pytest.approx(0, abs=1e-12)
+    assert np.isnan(found.deff)
