@@ -39,6 +39,26 @@ def test_a_population_cannot_be_smaller_than_the_sample(tmp_path: Path):
     assert len(survey(tmp_path, weighted([(1, i, 12) for i in range(12)]), study=alone).frame) == 12
 
 
+def test_a_study_may_have_several_stages(tmp_path: Path):
+    stages = WEIGHTED.replace("psu: p", "psu: [p, w2]").replace("population: N", "population: [N, M]")
+    cells = "\n".join(
+        line + (",w2,M" if i == 0 else f",u{i},40")
+        for i, line in enumerate(weighted([(1, j // 4, 9) for j in range(12)]).splitlines())
+    )
+    found = survey(tmp_path, cells, study=stages)
+    assert found.design.stages == ("p", "w2")
+    assert found.design.populations == ("N", "M")
+    assert found.frame["M"].dtype == float
+    with pytest.raises(CsiLabError, match="'p' stands for two stages"):
+        survey(tmp_path, cells, study=stages.replace("[p, w2]", "[p, p]"))
+
+
+def test_population_sizes_without_weights_are_remarked(tmp_path: Path):
+    study = WEIGHTED.replace("weights: w, ", "")
+    found = survey(tmp_path, weighted([(1, i // 4, 9) for i in range(12)]), study=study)
+    assert any("population sizes but no weights" in note for note in found.notes)
+
+
 def test_a_population_that_is_no_number_is_named_once(tmp_path: Path):
     message = refused(tmp_path, weighted([(1, i, "x" if i == 3 else 9) for i in range(12)]), study=WEIGHTED)
     assert "1 problem" in message

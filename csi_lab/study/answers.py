@@ -19,10 +19,11 @@ from csi_lab.study.table import USER_MISSING, Column, Table
 
 def wanted_columns(study: Study) -> dict[str, str]:
     """Every column that the study names, in the order of the frame, with the place in the study file that names it."""
-    design = study.design.model_dump(exclude_none=True)
+    roles = study.design.model_dump(exclude_none=True)
+    design = [(role, [name] if isinstance(name, str) else name) for role, name in roles.items()]
     places: dict[str, str] = {}
     for name, place in [
-        *((column, f"design.{role}") for role, column in design.items()),
+        *((column, f"design.{role}") for role, columns in design for column in columns),
         *((column, "segments") for column in study.segments),
         *((item, f"constructs.{c}") for c, block in study.constructs.items() for item in block.items),
         *((column, "open_answers") for column in study.open_answers),
@@ -39,7 +40,7 @@ def prepare(table: Table, study: Study, found: Findings) -> pd.DataFrame:
     rows = table.rows[keep]
     columns: dict[str, Any] = {}
     user_missing: list[str] = []
-    numeric = {study.design.weights, study.design.population}
+    numeric = {study.design.weights, *study.design.sample.populations}
     items = study.items
     for name in wanted_columns(study):
         if name not in table.columns:

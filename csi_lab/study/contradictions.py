@@ -69,9 +69,14 @@ def _guess(name: str, known: Iterable[str]) -> str:
 def _data_file(data: Mapping[str, Any]) -> Iterator[Problem]:
     file, encoding, delimiter = data.get("file"), data.get("encoding"), data.get("delimiter")
     suffix = PurePath(file).suffix.lower() if isinstance(file, str) else None
-    if suffix is not None and suffix not in FORMATS:
+    folder = isinstance(file, str) and file.endswith(("/", "\\"))
+    if suffix is not None and suffix not in FORMATS and not folder:
         what = suffix or "a file without ending"
-        yield ("data", "file"), f"cannot read {what}; save it as one of {', '.join(FORMATS)}"
+        yield (
+            ("data", "file"),
+            f"cannot read {what}; save it as one of {', '.join(FORMATS)}"
+            ", or name a folder of parquet files with / at its end",
+        )
     if isinstance(encoding, str):
         try:
             # Text encodings only: lookups such as "hex" exist but do not decode text.
@@ -162,11 +167,12 @@ def _codes(study: Mapping[str, Any], items: Mapping[tuple[str, str], Mapping[str
 
 
 def _roles(study: Mapping[str, Any], items: Mapping[tuple[str, str], Mapping[str, Any]]) -> Iterator[Problem]:
-    design = {role: name for role, name in _mapping(study.get("design")).items() if isinstance(name, str)}
+    stated = _mapping(study.get("design"))
+    design = [(role, n) for role, name in stated.items() for n in ([name] if isinstance(name, str) else _texts(name))]
     uses: dict[str, list[tuple[str, Key]]] = {}
     for construct, name in items:
         uses.setdefault(name, []).append(("an item", ("constructs", construct, "items", name)))
-    for role, name in design.items():
+    for role, name in design:
         uses.setdefault(name, []).append((role, ("design", role)))
     for part in ("segments", "open_answers"):
         names = _texts(study.get(part))
@@ -180,8 +186,16 @@ def _roles(study: Mapping[str, Any], items: Mapping[tuple[str, str], Mapping[str
         kinds = list(dict.fromkeys(role for role, _ in roles))
         if len(kinds) > 1 and not shareable.issuperset(kinds):
             yield roles[-1][1], f"column {name!r} is {' and '.join(kinds)} at once; give each its own column"
-    if "strata" in design and design["strata"] == design.get("psu"):
-        yield ("design", "psu"), f"column {design['psu']!r} is strata and psu at once; give each its own column"
+    strata = stated.get("strata")
+    if ("psu", strata) in design:
+        yield ("design", "psu"), f"column {strata!r} is strata and psu at once; give each its own column"
+    for role in ("psu", "population"):
+        names = [name for own, name in design if own == role]
+        for name in sorted({x for x in names if names.count(x) > 1}):
+            yield ("design", role), f"{name!r} stands for two stages; name each stage's own column"
+    sizes, stages = (sum(own == role for own, _ in design) for role in ("population", "psu"))
+    if sizes > stages + 1:
+        yield ("design", "population"), f"{sizes} population sizes for {stages} stages of units; give one per stage"
 
 
 def _names(blocks: Mapping[str, list[str]], items: Mapping[tuple[str, str], Any]) -> Iterator[Problem]:

@@ -28,6 +28,11 @@ def read_table(path: Path, data: DataFile, wanted: Collection[str], shown: str) 
         there_is, empty = path.is_file(), path.is_file() and path.stat().st_size == 0
     except OSError as error:
         raise DataError(f"{shown}: cannot be read ({error.strerror}); correct `data: file`") from error
+    if not there_is and (path.is_dir() or "*" in path.name):
+        raise DataError(
+            f"{shown}: several files, which are read in a stream and not into memory: use "
+            "csi.scaleout.open_survey(...), or csi-lab report with --engine local"
+        )
     if not there_is:
         beside = sorted(p.name for p in path.parent.glob("*") if p.is_file()) if path.parent.is_dir() else []
         there = f"its folder holds {', '.join(beside[:10])}" if beside else f"there is no folder {path.parent.name!r}"

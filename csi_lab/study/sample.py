@@ -37,12 +37,17 @@ def judge(frame: pd.DataFrame, rows: np.ndarray, study: Study, found: Findings) 
 
 
 def _design(frame: pd.DataFrame, rows: np.ndarray, study: Study, found: Findings) -> None:
-    for role in ("strata", "psu"):
-        name = getattr(study.design, role)
+    design = study.design.sample
+    for role, name in [("strata", design.strata), *(("psu", name) for name in design.stages)]:
         if name in frame and frame[name].isna().any():
             where = rows_said(rows, frame[name].isna().to_numpy())
             found.problem(f"empty cells in {name!r} (design.{role})", [where], "Give every row its label")
-    strata, psu, population = study.design.strata, study.design.psu, study.design.population
+    strata, psu, population = design.strata, design.primary, next(iter(design.populations), None)
+    if population is not None and design.weights is None:
+        found.notes.append(
+            "The design has population sizes but no weights: every respondent counts alike, which is right only for a "
+            "sample in proportion; declare `weights` otherwise."
+        )
     if strata in frame and (psu is None or psu in frame):
         units = frame.groupby(strata)[psu].nunique() if psu else frame.groupby(strata).size()
         lonely = [str(label) for label, count in units.items() if count == 1]

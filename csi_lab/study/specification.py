@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError
 
+from csi_lab.design import Design
 from csi_lab.model import PathModel
 from csi_lab.study.contradictions import contradictions
 from csi_lab.study.datasets import find_study
@@ -32,6 +33,7 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Code = Annotated[float | str, PlainValidator(_code)]
 Codes = Annotated[tuple[Code, ...], BeforeValidator(_one_or_many)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
+Stages = str | tuple[str, ...] | None  # one column, or one per stage of selection
 Texts = dict[str, str]  # language -> text
 
 
@@ -89,8 +91,13 @@ class Columns(_Part):
     id: str | None = None
     weights: str | None = None
     strata: str | None = None
-    psu: str | None = None
-    population: str | None = None
+    psu: Stages = None
+    population: Stages = None
+
+    @property
+    def sample(self) -> Design:
+        """The design as estimators take it."""
+        return Design(self.weights, self.strata, self.psu, self.population)
 
 
 class Sample(_Part):

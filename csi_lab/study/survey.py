@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import html
 from collections.abc import Sequence
@@ -13,15 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from csi_lab.design import Design
 from csi_lab.errors import DataError, listed
-from csi_lab.model import PathModel
 from csi_lab.study.answers import prepare, wanted_columns
 from csi_lab.study.datasets import find_study, packaged_file
 from csi_lab.study.document import shown_path
 from csi_lab.study.findings import Findings
 from csi_lab.study.reading import read_table
 from csi_lab.study.specification import Study, load_study
+from csi_lab.study.stated import Stated
 
 if TYPE_CHECKING:
     from csi_lab.moments import Missing, Moments
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Survey:
+class Survey(Stated):
     """A study and its answers, checked against each other. Made by :func:`load_survey`.
 
     Attributes
@@ -50,63 +48,6 @@ class Survey:
     notes: tuple[str, ...]
     fingerprint: str
 
-    @property
-    def name(self) -> str:
-        """Short id of the study."""
-        return self.study.name
-
-    @property
-    def design(self) -> Design:
-        """How the respondents were chosen."""
-        return Design(**self.study.design.model_dump(exclude={"id"}))
-
-    @property
-    def model(self) -> PathModel | None:
-        """The path model; ``None`` if the study states none."""
-        return self.study.model
-
-    @property
-    def constructs(self) -> dict[str, tuple[str, ...]]:
-        """Each construct with its items."""
-        return {name: tuple(block.items) for name, block in self.study.constructs.items()}
-
-    @property
-    def items(self) -> tuple[str, ...]:
-        """All items, block after block."""
-        return tuple(self.study.items)
-
-    @property
-    def bounds(self) -> dict[str, tuple[float, float]]:
-        """Lowest and highest possible answer of each item."""
-        return self.study.bounds
-
-    @property
-    def target(self) -> str | None:
-        """The construct whose index is the headline; ``None`` if the study states none and has no "Satisfaction"."""
-        return self.study.headline
-
-    @property
-    def segments(self) -> tuple[str, ...]:
-        """Columns that divide the respondents into groups to be compared."""
-        return self.study.segments
-
-    @property
-    def languages(self) -> tuple[str, ...]:
-        """Languages of the texts; the first is the default."""
-        return self.study.languages
-
-    def title(self, language: str | None = None) -> str:
-        """Title of the study in ``language``, or else in another language of the study, or else its name."""
-        return self.study.text(self.study.title, language) or self.name
-
-    def labels(self, language: str | None = None) -> dict[str, str]:
-        """Name to label for constructs and items.
-
-        Where there is none in ``language``, also because the study does not have that language (``languages`` holds
-        those it has): the label in the first language that has one, or else the name itself.
-        """
-        return self.study.labels(language)
-
     def moments(self, items: Sequence[str] | None = None, missing: Missing = "listwise") -> Moments:
         """Weighted count, means and covariances of ``items`` (default: all), with the weights of the design.
 
@@ -119,12 +60,7 @@ class Survey:
         """
         from csi_lab.moments import Moments
 
-        chosen = list(self.items if items is None else [items] if isinstance(items, str) else items)
-        unknown = [name for name in chosen if name not in self.items]
-        if unknown:
-            near = difflib.get_close_matches(unknown[0], self.items, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"the items are {', '.join(self.items)}"
-            raise DataError(f"not items of the study {self.name!r}: {unknown}; {hint}")
+        chosen = self.chosen(items)
         weights = self.frame[self.design.weights] if self.design.weights else None
         return Moments.from_frame(self.frame[chosen], weights=weights, missing=missing)
 

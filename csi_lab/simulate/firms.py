@@ -1,0 +1,115 @@
+"""Firms over the years: satisfaction index, sales and profit with a known elasticity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from csi_lab.errors import SpecError
+from csi_lab.simulate.requirements import needed, positive
+
+
+def make(
+    register: pd.DataFrame, latent: pd.DataFrame, parameters: Mapping[str, Any], rng: np.random.Generator
+) -> dict[str, pd.DataFrame]:
+    r"""Index, sales and profit of the firms of an industry, the operators of the market among them.
+
+    .. math:: \ln \text{sales}_{it} = a_i + g_t + \eta \ln \mathrm{CSI}_{i,t-1} + e_{it}
+
+    Parameters
+    ----------
+    register
+        One row per customer: operator.
+    latent
+        Latent scores of the same customers: SAT, whose mean moves an operator's level.
+    parameters
+        The section ``firms`` of the truth.
+    rng
+        Source of all draws.
+
+    Returns
+    -------
+    dict of DataFrame
+        ``firms`` one row per firm and year: firm (the operators' letters, then F04 and so on), year, csi (0 to 100),
+        csi_before (index of the year before), sales and profit (million yuan).
+
+    Raises
+    ------
+    DataError
+        If the register or the latent scores lack something.
+    SpecError
+        If there are fewer firms than operators, or an index leaves its range.
+
+    Notes
+    -----
+    The level of a firm's index is correlated with its levels of sales and profit, so that regressions without firm
+    effects mislead; regressions with firm and year effects recover the elasticity :math:`\eta`.
+
+    References
+    ----------
+    .. [1] Anderson, E. W., Fornell, C., & Lehmann, D. R. (1994). Journal of Marketing, 58(3), 53-66.
+
+    Examples
+    --------
+    >>> from csi_lab.simulate import truth
+    >>> people = pd.DataFrame({"operator": ["A", "B", "C"] * 10})
+    >>> scores = pd.DataFrame({"SAT": np.zeros(30)})
+    >>> firms = make(people, scores, truth.load("firms"), np.random.default_rng(1))["firms"]
+    >>> firms.shape, list(firms["firm"].unique()[:4])
+    ((320, 6), ['A', 'B', 'C', 'F04'])
+    """
+    needed(register, latent, ("operator",), ("SAT",))
+    rule, years = parameters["csi"], int(parameters["years"]["count"])
+    operators = pd.Series(latent["SAT"].to_numpy(float)).groupby(register["operator"].to_numpy()).mean()
+    n = int(parameters["firms"])
+    positive("firms", firms=n, years=years)
+    if n < len(operators):
+        raise SpecError(f"firms: {n} firms cannot hold the {len(operators)} operators of the market")
+    streams = rng.spawn(4)
+    names = [str(name) for name in operators.index] + [f"F{place:02d}" for place in range(len(operators) + 1, n + 1)]
+
+    normal = streams[0].standard_normal(n)
+    level = float(rule["mean"]) + float(rule["firm_sd"]) * normal
+    # An operator's level says what its customers think; only what is left of chance belongs to other firms.
+    level[: len(operators)] = float(rule["mean"]) + float(rule["per_satisfaction"]) * operators.to_numpy()
+    csi = level[:, None] + _deviations(n, years + 1, float(rule["carry_over"]), float(rule["year_sd"]), streams[1])
+    low, high = float(rule["least"]), float(rule["most"])
+    if csi.min() < low or csi.max() > high:
+        raise SpecError(f"firms: an index reaches {csi.min():.1f} to {csi.max():.1f}, beyond {low:g} to {high:g}")
+    csi = np.round(csi, 2)
+
+    table = pd.DataFrame(
+        {
+            "firm": np.repeat(np.array(names, dtype=object), years),
+            "year": np.tile(int(parameters["years"]["first"]) + np.arange(years), n),
+            "csi": csi[:, 1:].ravel(),
+            "csi_before": csi[:, :-1].ravel(),
+        }
+    )
+    standing = (level - float(rule["mean"])) / float(rule["firm_sd"])
+    r = float(parameters["sales_level_correlation"])
+    for column, stream in (("sales", streams[2]), ("profit", streams[3])):
+        money = parameters[column]
+        firm = float(money["level"]) + float(money["firm_sd"]) * (
+            r * standing + np.sqrt(1 - r**2) * stream.standard_normal(n)
+        )
+        time = float(money["growth"]) * np.arange(years) + float(money["year_sd"]) * stream.standard_normal(years)
+        error = float(money["error_sd"]) * stream.standard_normal((n, years))
+        effect = float(money["elasticity"]) * np.log(csi[:, :-1] / float(rule["mean"]))
+        table[column] = np.round(np.exp(firm[:, None] + time + effect + error), 2).ravel()
+    return {"firms": table}
+
+
+def _deviations(firms: int, years: int, carry_over: float, sd: float, rng: np.random.Generator) -> np.ndarray:
+    """Stationary first-order autoregression, one row per firm."""
+    if not abs(carry_over) < 1:
+        raise SpecError(f"firms: carry_over = {carry_over} must lie between -1 and 1")
+    new = sd * rng.standard_normal((firms, years))
+    found = np.empty_like(new)
+    found[:, 0] = new[:, 0] / np.sqrt(1 - carry_over**2)
+    for year in range(1, years):
+        found[:, year] = carry_over * found[:, year - 1] + new[:, year]
+    return found
