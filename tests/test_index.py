@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from conftest import read_reference, table
 
-from csi_lab import DataError, EstimationError, PathModel, SpecError, index
+from csi_lab import CsiLabWarning, DataError, EstimationError, PathModel, SpecError, index
 from csi_lab.design import Design
 from csi_lab.moments import Moments
 from csi_lab.sem import pls
@@ -209,15 +209,35 @@ def test_nobody_disappears_from_the_groups():
     assert table.loc["b", ["n", "left_out"]].tolist() == [0, 1]
     weighted = index.by_group(frame, ["a", "a", "b", None], {"x": 1.0}, (1, 10), case_weights=[3, 1, 1, 1])
     assert weighted.loc["a", "estimate"] == pytest.approx(25)
-    assert "low" not in weighted
+    # Two rows of weights 3 and 1 in a sample of four rows: z = w (x - 25) / 4, variance 4/3 sum z^2.
+    z = np.array([3 * -25, 1 * 75]) / 4
+    assert weighted.loc["a", "se"] == pytest.approx(np.sqrt(4 / 3 * (z**2).sum()))
 
 
-def test_group_intervals_are_withheld_from_clustered_samples(mobi):
+def test_group_intervals_follow_the_clusters(mobi):
+    """Everybody interviewed four times by mistake: as clusters the error of a group is that of its people alone."""
+
     class Clustered:
-        design, frame = Design(psu="town"), mobi
+        frame = pd.concat([mobi] * 4, ignore_index=True).assign(person=np.tile(np.arange(250), 4))
+        design = Design(psu="person")
 
-    table = index.by_group(Clustered(), np.arange(250) % 2, {"CUSA1": 1.0}, (1, 10))
-    assert list(table.columns) == ["estimate", "n", "left_out"]
+    half = np.arange(250) % 2
+    table = index.by_group(Clustered(), np.tile(half, 4), {"CUSA1": 1.0}, (1, 10))
+    alone = index.by_group(mobi, half, {"CUSA1": 1.0}, (1, 10))
+    assert table["estimate"].to_numpy() == pytest.approx(alone["estimate"].to_numpy())
+    # A domain: its size is left to chance, which adds one degree of freedom at most.
+    assert table["se"].to_numpy() == pytest.approx(alone["se"].to_numpy(), rel=1 / 125)
+
+
+def test_groups_without_a_variance_say_why(mobi):
+    class Lonely:
+        frame = mobi.assign(h=np.where(np.arange(250) < 10, "alone", "rest"), town=np.arange(250) // 10)
+        design = Design(strata="h", psu="town")
+
+    with pytest.warns(CsiLabWarning, match="groups have no interval: .*alone"):
+        table = index.by_group(Lonely(), np.arange(250) % 2, {"CUSA1": 1.0}, (1, 10))
+    assert table["estimate"].notna().all()
+    assert table["se"].isna().all()
 
 
 def test_each_construct_uses_all_who_answered_it():

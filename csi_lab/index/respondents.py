@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from scipy.special import stdtrit
 
 from csi_lab.answers import split_weights
 from csi_lab.design import Design
-from csi_lab.errors import DataError, SpecError
+from csi_lab.errors import CsiLabWarning, DataError, SpecError
 from csi_lab.index.formula import Bounds, limits, require_answers_inside, require_weights
 
 if TYPE_CHECKING:
@@ -86,19 +88,30 @@ def by_group(
         Group of each respondent; respondents without a group or with a missing item are left out of their group's row
         and counted in ``left_out`` (groups) or in the row named ``(no group)``.
     case_weights
-        Sampling weights of a DataFrame. With weights, strata or clusters there is no interval: it would ignore them.
+        Sampling weights of a DataFrame.
     level
         Confidence level.
 
     Returns
     -------
     DataFrame
-        Columns ``estimate``, without case weights ``se, low, high`` (NaN for a single respondent), ``n``, ``left_out``.
+        Columns ``estimate, se, low, high, n, left_out``. Simple random samples: Student's t within the group, NaN for a
+        single respondent. Samples with weights, strata or clusters: Taylor linearisation of the group as a domain, with
+        the PSUs less strata that the group is present in as degrees of freedom; NaN where the group lies in one unit.
 
     Raises
     ------
     DataError, EstimationError, SpecError
         As in :func:`respondent_index`, or if groups or weights do not fit the rows.
+
+    Warns
+    -----
+    CsiLabWarning
+        If the design allows no variance (a stratum with a single PSU): the reason is told and intervals are NaN.
+
+    Notes
+    -----
+    Intervals take the item weights as given.
 
     Examples
     --------
@@ -128,9 +141,38 @@ def by_group(
         given = here & ~np.isnan(each) & (w > 0)
         x, v = each[given], w[given]
         row: dict[str, Any] = {"group": name, "estimate": float(x @ v / v.sum()) if v.sum() > 0 else np.nan}
+        row |= {"se": np.nan, "low": np.nan, "high": np.nan}
         if simple:
             se = float(x.std(ddof=1) / np.sqrt(len(x))) if len(x) > 1 else np.nan
             t = float(stdtrit(len(x) - 1, 0.5 + level / 2)) if len(x) > 1 else np.nan
             row |= {"se": se, "low": row["estimate"] - t * se, "high": row["estimate"] + t * se}
         rows.append(row | {"n": len(x), "left_out": int(here.sum()) - len(x)})
-    return pd.DataFrame(rows).set_index("group")
+    table = pd.DataFrame(rows).set_index("group")
+    if not simple:
+        label = np.where(np.isnan(each) | (w <= 0), "", label)
+        columns = ["se", "low", "high"]
+        table[columns] = _design_errors(frame, design, each, label, w, level).reindex(table.index)[columns]
+    return table
+
+
+def _design_errors(
+    frame: pd.DataFrame, design: Design, each: np.ndarray, label: np.ndarray, w: np.ndarray, level: float
+) -> pd.DataFrame:
+    """Standard errors and intervals of the mean index of each group, by the design of the sample."""
+    import pandas as pd
+
+    from csi_lab.sampling import estimate
+
+    # Names of their own, so that no column of the answers is met; rows without an index keep their units.
+    rows = pd.DataFrame({name: frame[name].to_numpy() for name in design.columns if name != design.weights})
+    rows = rows.assign(
+        **{"index of the respondent": each, "group of the respondent": np.where(label == "", "-", label)}
+    )
+    bare = replace(design, weights=None)
+    settings: dict[str, Any] = {"weights": w, "missing": "listwise", "level": level}
+    try:
+        found = estimate.mean(rows, "index of the respondent", bare, by="group of the respondent", **settings)
+    except DataError as error:
+        warnings.warn(f"groups have no interval: {error}", CsiLabWarning, stacklevel=3)
+        return pd.DataFrame(columns=["se", "low", "high"], dtype=float)
+    return found.to_frame()
