@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import cfa, factors, pls, reliability, rpeers
+from benchmarks import cfa, factors, pls, reliability, rpeers, scaleout
 from benchmarks.report import Row, page
 
 REPORT = Path(__file__).parents[1] / "docs" / "performance.md"
@@ -15,7 +15,7 @@ REPORT = Path(__file__).parents[1] / "docs" / "performance.md"
 def main() -> None:
     """Run all rooms in turn."""
     rows: list[Row] = []
-    for room in (pls, reliability, factors, cfa):
+    for room in (pls, reliability, factors, cfa, scaleout):
         for row in room.rows():
             print(row, flush=True)
             rows.append(row)

@@ -220,6 +220,12 @@ def replicates(
     if indices is not None and replicate_weights is not None:
         raise SpecError("give indices or replicate_weights, not both")
     require_draws(draws)
+    if hasattr(data, "resampled"):
+        # A survey read in a stream: the sums of its units are known, and no rows.
+        if any(given is not None for given in (design, weights, indices, replicate_weights)):
+            raise SpecError("a survey read in a stream brings its own design and has no rows to give weights to")
+        streamed: Replicates = data.resampled(items, draws=draws, rng=rng, method=method, missing=missing)
+        return streamed
     frame, design, items, weights = _source(data, design, items, weights)
     if indices is not None or replicate_weights is not None:
         return _given(frame, design, items, weights, missing, indices, replicate_weights)

@@ -1,4 +1,4 @@
-"""The command line: ``csi-lab run | lessons | check | new | report | store``."""
+"""The command line: ``csi-lab run | lessons | check | new | report | simulate | store``."""
 
 from __future__ import annotations
 
@@ -152,7 +152,10 @@ def new(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or emp
     )
 
 
-@app.command(epilog="Examples:  csi-lab report mobile  ·  csi-lab report my/study.yaml --language zh --out my/report")
+@app.command(
+    epilog="Examples:  csi-lab report mobile  ·  csi-lab report my/study.yaml --language zh --out my/report  ·  "
+    "csi-lab report panel/study.yaml --engine dask --scheduler tcp://10.0.0.1:8786"
+)
 def report(
     study: Annotated[str, typer.Argument(help="Shipped study, or path of a study file or folder.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the outputs.")] = Path("build/report"),
@@ -161,20 +164,55 @@ def report(
     ] = None,
     parameter: Values = None,
     force: Force = False,
+    engine: Annotated[
+        str | None,
+        typer.Option("--engine", help="local or dask: read the answers in a stream, for files larger than memory."),
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Dask scheduler; else one is started here.")
+    ] = None,
 ) -> None:
     """Analyse a study: executed notebook, HTML report without code, tables as CSV and xlsx."""
     from csi_lab.course import runner
 
     spoken = {} if language is None else {"language": language}
-    values = _values(parameter, lambda known: runner.requested_report(study, parameters=known | spoken))
+    check = partial(runner.requested_report, study, engine=engine, scheduler=scheduler)
+    values = _values(parameter, lambda known: check(parameters=known | spoken))
     if spoken and "language" in values:
         raise SpecError("the language is given twice: by --language and by -p; give it once")
     values |= spoken
     with _interruptible():
-        result = runner.report(study, out=out, parameters=values, force=force)
+        result = runner.report(study, out=out, parameters=values, force=force, engine=engine, scheduler=scheduler)
     typer.echo(f"report ({result}):")
     for path in (result.page, result.notebook, *result.tables):
         typer.echo(f"  {path}")
+
+
+@app.command(
+    epilog="Examples:  csi-lab simulate --out build/market  ·  csi-lab simulate --seed 7 --customers 50000 --out m"
+)
+def simulate(
+    out: Annotated[Path, typer.Option("--out", "-o", help="A new or empty folder.")],
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed; the same seed gives the same files.")] = 20260,
+    customers: Annotated[int, typer.Option("--customers", min=1, help="Customers of the market.")] = 200_000,
+    truth: Annotated[
+        Path | None, typer.Option("--truth", help="YAML file with changes: section, then parameters.")
+    ] = None,
+    register: Annotated[str, typer.Option("--register", help="Format of the register: csv or parquet.")] = "csv",
+) -> None:
+    """Write a broadband market whose truth is known: register, surveys, panel, complaints and more, as a study."""
+    from csi_lab.simulate import make_market, parameters, write
+
+    if register not in ("csv", "parquet"):
+        raise SpecError(f"--register {register}: use csv or parquet")
+    with _interruptible():
+        market = make_market(parameters(truth), customers=customers, rng=seed)
+        paths = write(market, out, register="parquet" if register == "parquet" else "csv")
+    typer.echo(str(market))
+    for path in paths:
+        typer.echo(f"wrote {path}")
+    if any(path.name == "study.yaml" for path in paths):
+        typer.echo(f"Next: csi-lab report {out}")
 
 
 @app.command(epilog="Examples:  csi-lab store  ·  csi-lab store --only 02_what_is_an_index")

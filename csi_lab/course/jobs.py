@@ -162,7 +162,15 @@ class _Surveys:
         study, language = parameters.get("study"), parameters.get("language")
         if not isinstance(study, str):
             return None
-        survey = self._loaded(_meant_study(study, folder))
+        meant = _meant_study(study, folder)
+        if "engine" in parameters:
+            # Read in a stream by the notebook itself: a pass over the answers just to know them would cost too much.
+            from csi_lab.scaleout.survey import unread
+
+            stated, fingerprint = unread(meant)
+            require_language(stated, language if isinstance(language, str) else None)
+            return fingerprint
+        survey = self._loaded(meant)
         require_language(survey, language if isinstance(language, str) else None)
         return survey.fingerprint
 

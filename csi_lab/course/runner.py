@@ -181,6 +181,8 @@ def report(
     force: bool = False,
     progress: bool = True,
     notebook: str | Path | None = None,
+    engine: str | None = None,
+    scheduler: str | None = None,
 ) -> RunResult:
     """The report of a study: executed notebook, HTML without code, tables as CSV and xlsx.
 
@@ -189,7 +191,13 @@ def report(
     study, out, parameters, force, progress
         As in :func:`run_many`.
     notebook
-        Notebook with the parameters ``study`` and ``tables``; ``None``: ``report.ipynb`` of ``notebooks/analysis``.
+        Notebook with the parameters ``study`` and ``tables``; ``None``: ``report.ipynb`` of ``notebooks/analysis``, or
+        ``report_large.ipynb`` with an engine.
+    engine
+        ``"local"`` or ``"dask"``: the answers are read in a stream, by threads or by a cluster, and never held in
+        memory; see :func:`csi_lab.scaleout.open_survey`. ``None``: they are read into memory.
+    scheduler
+        Address of a Dask scheduler; ``None``: a cluster of this machine is made for the run.
 
     Returns
     -------
@@ -201,7 +209,7 @@ def report(
     SpecError, DataError, LessonError
         As in :func:`run`.
     """
-    [job] = requested_report(study, parameters=parameters, notebook=notebook)
+    [job] = requested_report(study, parameters=parameters, notebook=notebook, engine=engine, scheduler=scheduler)
     [result] = _run_jobs([job], Path(out), force=force, jobs=1, progress=progress, index=False)
     if result.error is not None:
         raise LessonError(result.error)
@@ -209,7 +217,12 @@ def report(
 
 
 def requested_report(
-    study: str | Path, *, parameters: Mapping[str, Any] | None = None, notebook: str | Path | None = None
+    study: str | Path,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    notebook: str | Path | None = None,
+    engine: str | None = None,
+    scheduler: str | None = None,
 ) -> list[Job]:
     """What :func:`report` would run; nothing is run.
 
@@ -223,8 +236,17 @@ def requested_report(
         raise SpecError(
             f"parameter {own[0]!r} is set by the report itself; give the study and the folder to the report"
         )
-    path = Path(notebook) if notebook else shipped("notebooks") / "analysis" / "report.ipynb"
-    given = {**(parameters or {}), "study": study, TABLES: TABLES}
+    if engine not in (None, "local", "dask"):
+        raise SpecError(f"engine: {engine!r} is unknown; use local or dask")
+    if scheduler is not None and engine != "dask":
+        raise SpecError("a scheduler belongs to the engine dask; give both, or neither")
+    streamed = {} if engine is None else {"engine": engine, "scheduler": scheduler or ""}
+    twice = [name for name in streamed if name in (parameters or {})]
+    if twice:
+        raise SpecError(f"parameters given twice: {', '.join(twice)}; give each once")
+    own_notebook = "report.ipynb" if engine is None else "report_large.ipynb"
+    path = Path(notebook) if notebook else shipped("notebooks") / "analysis" / own_notebook
+    given = {**(parameters or {}), **streamed, "study": study, TABLES: TABLES}
     return prepare([path], given, hide_code=True, tables=True)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from csi_lab.errors import CsiLabError, CsiLabWarning, SpecError
 
 if TYPE_CHECKING:
+    from csi_lab.study.stated import Stated
     from csi_lab.study.survey import Survey
 
 # Complete rows in a half below which two halves tell nothing about each other.
@@ -41,7 +42,7 @@ def target_of(survey: Survey) -> str:
     return survey.target
 
 
-def require_language(survey: Survey, language: str | None) -> None:
+def require_language(survey: Stated, language: str | None) -> None:
     """Refuse a language that the study does not speak; ``None`` and ``""`` stand for its first.
 
     Raises
@@ -57,7 +58,7 @@ def require_language(survey: Survey, language: str | None) -> None:
         )
 
 
-def labels_in(survey: Survey, language: str | None = None) -> dict[str, str]:
+def labels_in(survey: Stated, language: str | None = None) -> dict[str, str]:
     """Name to label of constructs and items, in a language that the study has.
 
     Parameters

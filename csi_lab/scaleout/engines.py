@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from typing import Any, Literal, TypeVar
 
 from csi_lab.errors import DataError, SpecError
-from csi_lab.scaleout.kernel import Recipe, Sums, sums_of
+from csi_lab.scaleout.kernel import Recipe, Sums, require_room, sums_of
 from csi_lab.scaleout.sources import Part
 
 Engine = Literal["local", "dask"]
@@ -18,8 +18,6 @@ T = TypeVar("T")
 
 # Parts in flight for each thread: one in work, one waiting, so that memory stays bounded.
 WAITING = 2
-# How often a part is tried again after its worker was lost.
-RETRIES = 3
 
 
 def reduce_part(part: Part, recipe: Recipe) -> Sums:
@@ -30,39 +28,60 @@ def reduce_part(part: Part, recipe: Recipe) -> Sums:
     DataError
         If the part cannot be read or its columns are unusable; it is named.
     """
-    found = []
     try:
-        for number, batch in enumerate(part.batches(recipe.columns)):
-            if batch.num_rows:
-                found.append(sums_of(batch, recipe, (*part.place, number)))
+        total = merged(_batches(part, recipe), recipe)
+        return nothing(recipe) if total is None else total
     except ValueError as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{part.name}: {error}") from error
-    return merged(found) if found else nothing(recipe)
+        raise error if isinstance(error, DataError) else DataError(f"{part.name}: {error}") from error
+
+
+def _batches(part: Part, recipe: Recipe) -> Iterator[Sums]:
+    for number, batch in enumerate(part.batches(recipe.columns, recipe.numbers)):
+        if batch.num_rows:
+            yield sums_of(batch, recipe, (*part.place, number))
 
 
 def nothing(recipe: Recipe) -> Sums:
     """The sums of no rows."""
     import pyarrow as pa
 
-    numbers = [*recipe.items, *([recipe.weights] if recipe.weights else [])]
-    columns = {name: pa.array([], pa.int8() if name in numbers else pa.string()) for name in recipe.columns}
+    columns = {name: pa.array([], pa.int8() if name in recipe.numbers else pa.string()) for name in recipe.columns}
     return sums_of(pa.record_batch(columns), recipe)
 
 
-def merged(parts: Iterable[Sums]) -> Sums:
-    """Parts added in a binary tree over their order: the same tree, and so the same bits, whoever made them."""
-    stack: list[tuple[int, Sums]] = []
+def added(first: Sums, second: Sums, recipe: Recipe) -> Sums:
+    """Two parts together.
+
+    Raises
+    ------
+    DataError
+        If they hold more counts or patterns than fit into memory.
+    """
+    total = first + second
+    try:
+        require_room(total, recipe)
+    except ValueError as error:
+        raise DataError(str(error)) from None
+    return total
+
+
+def merged(parts: Iterable[Any], recipe: Recipe, add: Callable[[Any, Any, Recipe], Any] = added) -> Any:
+    """Parts added in a binary tree over their order; ``None`` if there are none.
+
+    The tree is the same whoever makes the parts, and so are the bits of the sum. ``add`` may add promises of parts.
+    """
+    stack: list[tuple[int, Any]] = []
     for part in parts:
         level = 0
         while stack and stack[-1][0] == level:
-            part = stack.pop()[1] + part
+            part = add(stack.pop()[1], part, recipe)
             level += 1
         stack.append((level, part))
+    if not stack:
+        return None
     total = stack.pop()[1]
     while stack:
-        total = stack.pop()[1] + total
+        total = add(stack.pop()[1], total, recipe)
     return total
 
 
@@ -84,9 +103,10 @@ def run(
     engine
         ``"local"``: threads of this process; ``"dask"``: a cluster.
     client
-        A ``dask.distributed.Client``, used unchanged; without one a cluster of this machine is made and closed again.
+        A ``dask.distributed.Client``, used unchanged, or the address of a scheduler; without one a cluster of this
+        machine is made and closed again.
     threads
-        Of the local engine; default one for each processor.
+        Of the local engine, or workers of a cluster made for this run; default one for each processor.
     progress
         Whether a progress bar is shown on stderr; default: if that is a terminal.
 
@@ -97,19 +117,52 @@ def run(
     SpecError
         If the engine is unknown or cannot be had.
     """
-    if engine not in ("local", "dask"):
-        raise SpecError(f"engine={engine!r} is unknown; use 'local' or 'dask'")
+    _require_engine(engine, client, threads)
     if engine == "local":
-        if client is not None:
-            raise SpecError("client= is for engine='dask'")
         work = _threads(lambda part: reduce_part(part, recipe), parts, threads)
-        return merged(_watched(work, len(parts), progress))
+        total: Sums = merged(_watched(work, len(parts), progress), recipe)
+        return total
     from csi_lab.scaleout.cluster import run_on_cluster
 
-    return run_on_cluster(parts, recipe, client, progress)
+    return run_on_cluster(parts, recipe, client, threads, progress)
 
 
-def _threads(work: Callable[[Part], T], parts: Sequence[Part], threads: int | None) -> Iterator[T]:
+def in_order(
+    work: Callable[[Any], T],
+    tasks: Sequence[Any],
+    *,
+    engine: Engine = "local",
+    client: Any = None,
+    threads: int | None = None,
+    progress: bool | None = None,
+) -> Iterator[T]:
+    """Small results of independent tasks, in the order of the tasks; settings as in :func:`run`.
+
+    Raises
+    ------
+    SpecError
+        If the engine is unknown or cannot be had.
+    """
+    _require_engine(engine, client, threads)
+    if engine == "local":
+        yield from _watched(_threads(work, tasks, threads), len(tasks), progress)
+        return
+    from csi_lab.scaleout.cluster import connected
+
+    with connected(client, threads) as own:
+        yield from own.gather([own.submit(work, task, pure=False) for task in tasks])
+
+
+def _require_engine(engine: str, client: Any, threads: int | None) -> None:
+    if threads is not None and threads < 1:
+        raise SpecError(f"threads={threads!r}: one or more are needed")
+    if engine not in ("local", "dask"):
+        raise SpecError(f"engine={engine!r} is unknown; use 'local' or 'dask'")
+    if engine == "local" and client is not None:
+        raise SpecError("client= is for engine='dask'")
+
+
+def _threads(work: Callable[[Any], T], parts: Sequence[Any], threads: int | None) -> Iterator[T]:
     """Results in the order of the parts, with a bounded number of parts under way."""
     count = min(threads or os.cpu_count() or 1, len(parts))
     with one_blas_thread(), ThreadPoolExecutor(max(count, 1), thread_name_prefix="csi-lab") as pool:

@@ -1,0 +1,144 @@
+"""Answers of a batch, ready to be summed over any of its rows. Exact on whole answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from csi_lab.scaleout.columns import Answers
+
+# Rows per block: 24 items stay in the second-level cache.
+BLOCK_ROWS = 8_192
+# Whole numbers up to here are exact in single precision, and so are sums of whole numbers that stay below.
+EXACT = 2**24
+# A block smaller than this in single precision gains nothing over double precision.
+SMALLEST_BLOCK = 1_024
+# Largest distance from the origin that one byte holds.
+BYTE = 127
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """Rows, weight, sums ``(..., p)`` and cross-products ``(..., p, p)`` about the origin."""
+
+    n: Any
+    weight: Any
+    sums: np.ndarray
+    products: np.ndarray
+
+    def __add__(self, other: Cell) -> Cell:
+        return Cell(
+            self.n + other.n, self.weight + other.weight, self.sums + other.sums, self.products + other.products
+        )
+
+    def __getitem__(self, at: np.ndarray) -> Cell:
+        """The same rows, with the sums of some items."""
+        return Cell(self.n, self.weight, self.sums[..., at], self.products[..., at, :][..., :, at])
+
+    @property
+    def pooled(self) -> Cell:
+        """All groups of the leading axis together."""
+        return Cell(int(self.n.sum()), self.weight.sum(), self.sums.sum(axis=0), self.products.sum(axis=0))
+
+    @property
+    def blank(self) -> Cell:
+        """A cell of this shape without rows."""
+        return Cell(self.n * 0, self.weight * 0, np.zeros_like(self.sums), np.zeros_like(self.products))
+
+
+class Block:
+    """Answers about their origin.
+
+    Where all distances from a whole origin are whole and fit into one byte, blocks of rows are summed in single
+    precision: a block has so few rows that no sum of products reaches 2^24, so that every bit is right. Else double
+    precision is used, which is exact for whole answers up to sums of 2^53.
+    """
+
+    def __init__(self, columns: list[Answers], origin: tuple[float, ...], w: np.ndarray | None) -> None:
+        self.columns, self.origin, self.w = columns, origin, w
+        self.n = len(columns[0].values)
+        reach = max(max(abs(c.low - o), abs(c.high - o)) for c, o in zip(columns, origin, strict=True))
+        small = all(
+            c.values.dtype in (np.int8, np.uint8) and o == np.rint(o) for c, o in zip(columns, origin, strict=True)
+        )
+        fits = int(EXACT // max(reach * reach, 1)) if w is None and small and reach <= BYTE else 0
+        self.single = fits >= SMALLEST_BLOCK
+        self.step = min(BLOCK_ROWS, fits) if self.single else BLOCK_ROWS
+        self.kind: Any = np.float32 if self.single else np.float64
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """Answers ``(n, p)`` about the origin, row after row, so that a row is picked up in one go."""
+        answers = np.empty((self.n, len(self.columns)), np.int8 if self.single else np.float64)
+        for i, column in enumerate(self.columns):
+            self._about(column.values, self.origin[i], answers[:, i])
+        return answers
+
+    def _about(self, values: np.ndarray, origin: float, out: np.ndarray) -> None:
+        # In single precision both fit into two bytes, whatever the signs; elsewhere into a float.
+        if self.single:
+            own = values if values.dtype == np.int8 and -BYTE <= origin <= BYTE else values.astype(np.int16)
+            # Wrap-around is impossible: the difference is at most 127 in size.
+            np.subtract(own, own.dtype.type(origin), out=out, casting="unsafe")
+        else:
+            np.subtract(values, origin, out=out, dtype=np.float64)
+
+    def cell(self, rows: np.ndarray | None = None) -> Cell:
+        """Sums over some rows, or all."""
+        p = len(self.columns)
+        count = self.n if rows is None else len(rows)
+        weight, sums, products = 0.0, np.zeros(p), np.zeros((p, p))
+        for start in range(0, count, self.step):
+            stop = min(start + self.step, count)
+            part = self.rows[start:stop] if rows is None else self.rows.take(rows[start:stop], axis=0)
+            x: np.ndarray = part.astype(self.kind, copy=False)
+            if self.w is None:
+                weight += stop - start
+                sums += np.ones(stop - start, self.kind) @ x
+                products += x.T @ x
+            else:
+                w = self.w[start:stop] if rows is None else self.w[rows[start:stop]]
+                weight += float(w.sum())
+                sums += w @ x
+                products += (x * w[:, None]).T @ x
+        return Cell(count, np.asarray(weight), sums, _symmetric(products, self.single))
+
+    def dealt(self, rows: np.ndarray | None, groups: int, rng: np.random.Generator) -> Cell:
+        """Sums of random groups of equal size, give or take one."""
+        p = len(self.columns)
+        count, g = self.n if rows is None else len(rows), groups
+        order = rng.permutation(count)
+        # The last rows fill some groups only: which ones is left to chance.
+        first = rng.permutation(g)
+        size, weight, sums, products = np.zeros(g, np.int64), np.zeros(g), np.zeros((g, p)), np.zeros((g, p, p))
+        # Groups of a block are summed side by side; no group's block may outgrow what is exact.
+        deep = min(count // g, self.step)
+        # So many groups at once that their rows stay in the second-level cache.
+        wide = max(1, BLOCK_ROWS // max(deep, 1))
+        done = 0
+        while done < count:
+            each = min(deep, (count - done) // g) or 1
+            for at in range(0, min(g, count - done), wide):
+                to = first[at : min(at + wide, g, at + count - done)]
+                picked = order[done : done + each * len(to)]
+                done += len(picked)
+                picked = picked if rows is None else rows[picked]
+                x = self.rows.take(picked, axis=0).reshape(len(to), each, p).astype(self.kind, copy=False)
+                size[to] += each
+                if self.w is None:
+                    weight[to] += each
+                    sums[to] += (np.ones((1, each), self.kind) @ x)[:, 0]
+                    products[to] += x.transpose(0, 2, 1) @ x
+                else:
+                    w = self.w[picked].reshape(len(to), each, 1)
+                    weight[to] += w.sum(axis=(1, 2))
+                    sums[to] += (np.swapaxes(w, 1, 2) @ x)[:, 0]
+                    products[to] += (x * w).transpose(0, 2, 1) @ x
+        return Cell(size, weight, sums, _symmetric(products, self.single))
+
+
+def _symmetric(products: np.ndarray, exact: bool) -> np.ndarray:
+    return products if exact else (products + np.swapaxes(products, -1, -2)) / 2

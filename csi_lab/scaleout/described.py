@@ -1,0 +1,103 @@
+"""What a pass over a study found, in words and tables: treatments with counts, descriptions of items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from csi_lab.errors import DataError, listed
+from csi_lab.scaleout.scanned import Scan
+from csi_lab.study.specification import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NOT_OFFERED = (
+    "Not offered in a stream, because rows are needed together: PLSpredict, blindfolding, careless answering, ordinal "
+    "and robust estimates, replicates with missing='em' or 'mean', duplicate ids."
+)
+
+
+def require_varying(found: Scan) -> None:
+    """Refuse items without any valid answer, or with only one, as a survey in memory does.
+
+    Raises
+    ------
+    DataError
+        With all of them.
+    """
+    empty = [name for name, counts in found.counts.items() if not len(counts)]
+    flat = [f"{name} (always {counts.index[0]:g})" for name, counts in found.counts.items() if len(counts) == 1]
+    problems = [f"items without any valid answer: {', '.join(empty)}"] * bool(empty)
+    problems += [f"items that do not vary: {', '.join(flat)}; leave them out of their construct"] * bool(flat)
+    if problems:
+        raise DataError(listed(problems, "the answers do not fit the study"), problems)
+
+
+def notes_of(study: Study, found: Scan, files: Sequence[Path]) -> list[str]:
+    """What was done to the answers, with counts."""
+    sums, items = found.sums, found.items
+    kind = files[0].suffix.lower().removeprefix(".")
+    notes = [f"Read {sums.rows} rows of {len(files)} {kind} file{'s' * (len(files) != 1)} in a stream."]
+
+    def note(what: str, counts: np.ndarray) -> None:
+        said = ", ".join(f"{name} ({k})" for name, k in zip(items, counts.tolist(), strict=True) if k)
+        notes.extend([f"{what}: {said}."] * bool(said))
+
+    total = int(sums.outside.sum())
+    note(f"Values outside the scale became missing (checks: outside_scale: missing), {total} in all", sums.outside)
+    note("Empty cells", sums.missing - sums.coded - sums.outside)
+    note("Missing codes became missing", sums.coded)
+    turned = [name for name, item in study.items.items() if item.reversed]
+    notes += [f"Reversed items were recoded as low + high - answer: {', '.join(turned)}."] * bool(turned)
+    notes += [f"Rows with weight zero, left out of every estimate: {sums.weightless}."] * bool(sums.weightless)
+    if (complete := int(sums.whole.n)) < sums.rows:
+        notes.append(f"{complete} of {sums.rows} rows answer every item.")
+    moments = found.moments
+    same = [
+        f"{a} = {b}"
+        for i, a in enumerate(items)
+        for j, b in enumerate(items)
+        if i < j and moments.mean[i] == moments.mean[j] and moments.cov[i, i] == moments.cov[i, j] == moments.cov[j, j]
+    ]
+    if same:
+        notes.append(f"Warning, items with the same answer in every complete row (copied columns?): {', '.join(same)}.")
+    if found.grouped:
+        where = " within strata" if found.design.strata else ""
+        notes.append(
+            f"Respondents are the units; intervals come from {found.units_said}, dealt at random{where}, because rows "
+            "are not kept."
+        )
+    if study.design.id:
+        notes.append(f"Ids in {study.design.id!r} are not compared in a stream.")
+    return [*notes, NOT_OFFERED]
+
+
+def described(counts: pd.Series, n: int, bounds: tuple[float, float], boxes: int) -> dict[str, float]:
+    """Description of one item from the weight of each answer."""
+    low, high = bounds
+    positive = counts[counts > 0]
+    x, share = positive.index.to_numpy(dtype=float), (positive / positive.sum()).to_numpy()
+    mean = float(share @ x) if n else np.nan
+    return {
+        "mean": mean,
+        "sd": float(np.sqrt(share @ (x - mean) ** 2 * n / (n - 1))) if n > 1 else np.nan,
+        "floor": float(share @ (x == low)),
+        "ceiling": float(share @ (x == high)),
+        "min": float(counts.index.min()),
+        "max": float(counts.index.max()),
+        "median": _median(x, share),
+        "bottom_box": float(share @ (x < low + boxes)),
+        "top_box": float(share @ (x > high - boxes)),
+    }
+
+
+def _median(x: np.ndarray, share: np.ndarray) -> float:
+    """The answer below and above which lies half of the weight; halfway between two where the half falls between."""
+    reached = np.cumsum(share)
+    at = int(np.searchsorted(reached, 0.5 - 1e-12))
+    between = abs(reached[at] - 0.5) <= 1e-12 and at + 1 < len(x)
+    return float((x[at] + x[at + 1]) / 2 if between else x[at])

@@ -1,0 +1,98 @@
+"""The index of segments and waves, with intervals from the units of the sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from csi_lab.errors import SpecError
+from csi_lab.index.formula import Bounds, index_values, limits, require_means_inside, require_weights
+from csi_lab.moments import Moments
+from csi_lab.resampling import require_draws
+from csi_lab.scaleout.scanned import Scan
+from csi_lab.scaleout.survey import StreamedSurvey
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def index_by_segment(
+    found: Scan | StreamedSurvey,
+    column: str,
+    weights: Mapping[str, float] | pd.Series,
+    bounds: Bounds,
+    *,
+    draws: int = 1000,
+    rng: np.random.Generator | int = 0,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """The index of each segment, with the item weights of the whole survey.
+
+    Segments are compared by the same rule, so differences are differences of answers; intervals hold the weights fixed
+    and honour sampling weights, strata and clusters.
+
+    Parameters
+    ----------
+    found
+        A survey from :func:`csi_lab.scaleout.open_survey`, or what a pass found.
+    column
+        Segments or waves: a column that the pass kept sums by.
+    weights
+        Item to its weight w >= 0 after rescaling to 0-100, as in ``index.weights.loc["Satisfaction", "estimate"]``.
+    bounds
+        Lowest and highest possible answer: one pair, or a pair per item (``survey.bounds``).
+    draws, rng, level
+        Replicates behind the percentile interval, their seed, and its confidence level.
+
+    Returns
+    -------
+    DataFrame
+        One row per segment in sorted order: ``estimate, se, low, high, n``. Segments in which no row answers all these
+        items have no row; rows without a label are the segment ``(no group)``.
+
+    Raises
+    ------
+    EstimationError
+        If a weight is negative, all are zero, or a mean lies outside the bounds.
+    SpecError
+        If the pass kept no sums by this column, or did not keep the rows that answer these items.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from csi_lab.scaleout import scan
+    >>> frame = pd.DataFrame({"x": [10, 8, 1, 3], "town": ["a", "a", "b", "b"]})
+    >>> table = index_by_segment(scan(frame, ["x"], by=["town"]), "town", {"x": 1.0}, (1, 10), draws=50)
+    >>> table["estimate"].round(1).to_dict()
+    {'a': 88.9, 'b': 11.1}
+    """
+    import pandas as pd
+
+    if not 0 < level < 1:
+        raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
+    require_draws(draws)
+    items = list(dict(weights))
+    v = np.array([float(weights[name]) for name in items])
+    require_weights({"the index": dict(zip(items, v, strict=True))})
+    low, high = limits(bounds, items)
+    member = np.ones((len(items), 1))
+
+    def index(moments: Moments) -> np.ndarray:
+        require_means_inside(moments, low, high)
+        return index_values((moments.mean - low) / (high - low), v, member)
+
+    kept = (found.scan if isinstance(found, StreamedSurvey) else found).complete_on(items)
+    rows, names = [], []
+    units = kept.segment_units(column)
+    seed = int(rng.integers(2**63)) if isinstance(rng, np.random.Generator) else rng
+    for name, own in units.items():
+        names.append(name)
+        estimate = float(index(own.point)[0])
+        row = {"estimate": estimate, "se": np.nan, "low": np.nan, "high": np.nan, "n": int(own.rows)}
+        if own.count - len(own.labels) > 0 and np.bincount(own.stratum).min() > 1:
+            interval = kept.replicates_of(own, draws, seed).interval(index, level=level)
+            row |= {"se": float(interval.se[0]), "low": float(interval.low[0]), "high": float(interval.high[0])}
+        rows.append(row)
+    return pd.DataFrame(rows, index=pd.Index(names, name="group"), columns=["estimate", "se", "low", "high", "n"])

@@ -1,0 +1,104 @@
+"""The same kernel on Spark: each executor turns its batches of rows into sums, and the driver adds them up.
+
+Spark needs Java and is not among the packages of csi_lab; ``pip install pyspark`` where it is wanted.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from csi_lab.design import Design
+from csi_lab.errors import DataError, SpecError
+from csi_lab.moments import Moments
+from csi_lab.scaleout.columns import Recode
+from csi_lab.scaleout.engines import added, merged, nothing, one_blas_thread
+from csi_lab.scaleout.kernel import Recipe, Sums, sums_of
+from csi_lab.scaleout.scan import recodes_of_items
+from csi_lab.scaleout.scanned import Scan
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def moments(frame: Any, items: Sequence[str] | Mapping[str, Recode], *, weights: str | None = None) -> Moments:
+    """Moments of the answers in a Spark DataFrame.
+
+    Sums are taken about the fixed origin of whole answers, so that no extra pass looks for one.
+
+    Parameters
+    ----------
+    frame
+        A ``pyspark.sql.DataFrame``, one row per respondent.
+    items
+        Columns of answers; a mapping also says bounds, missing codes and which are reversed.
+    weights
+        Column of sampling weights.
+
+    Returns
+    -------
+    Moments
+        With whole answers and no weights, bit for bit those of :func:`csi_lab.scaleout.moments`.
+
+    Raises
+    ------
+    DataError
+        If columns are absent or unusable, or no row is complete.
+
+    Examples
+    --------
+    >>> frame = spark.read.parquet("answers/")  # doctest: +SKIP
+    >>> csi.sem.pls(moments(frame, model.items), model)  # doctest: +SKIP
+    """
+    recodes = recodes_of_items(items)
+    if weights in recodes:
+        raise SpecError(f"columns with two roles: {[weights]}; give each role its own column")
+    absent = [c for c in [*recodes, *([weights] if weights else [])] if c not in frame.columns]
+    if absent:
+        raise DataError(f"columns not in the Spark DataFrame: {absent}; it has {list(frame.columns)[:12]}")
+    recipe = Recipe(tuple(recodes), (5.0,) * len(recodes), tuple(recodes.values()), weights)
+    made = frame.select(*recipe.columns).mapInArrow(_Mapper(recipe), "sums binary")
+    total = merged((loads(row.sums) for row in made.toLocalIterator()), recipe)
+    sums: Sums = nothing(recipe) if total is None else total
+    problems = [
+        f"{name}: {k} answers outside the bounds"
+        for name, recode, k in zip(recipe.items, recipe.recodes, sums.outside.tolist(), strict=True)
+        if k and recode.outside == "error"
+    ]
+    if problems:
+        raise DataError("; ".join(problems), problems)
+    return Scan(Design(weights=weights), (), recipe, sums).moments
+
+
+class _Mapper:
+    """What an executor does with the batches of a partition: one row with its sums, as bytes."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        with one_blas_thread():
+            total = merged((sums_of(batch, self.recipe) for batch in batches), self.recipe, added)
+        if total is not None:
+            yield pa.record_batch({"sums": pa.array([dumps(total)], pa.binary())})
+
+
+def dumps(sums: Sums) -> bytes:
+    """Sums as bytes, for a transport that knows nothing of them. Read them only from your own executors.
+
+    Examples
+    --------
+    >>> recipe = Recipe(("q1",), (5.0,), (Recode(),))
+    >>> loads(dumps(nothing(recipe))).rows
+    0
+    """
+    return pickle.dumps(sums)
+
+
+def loads(content: bytes) -> Sums:
+    """Sums from the bytes that :func:`dumps` made."""
+    found: Sums = pickle.loads(content)
+    return found

@@ -1,0 +1,154 @@
+"""A Dask cluster of two workers gives the numbers of the threads, bit for bit, and survives the loss of a worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from threading import Thread
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from made_studies import answers, write_study
+
+import csi_lab as csi
+from csi_lab import DataError, Design, SpecError
+from csi_lab.course.runner import report
+from csi_lab.moments import Moments
+from csi_lab.scaleout import cluster, moments, open_survey, scan, write_scores
+
+distributed = pytest.importorskip("distributed", reason="dask is not installed")
+
+ITEMS = [f"q{i}" for i in range(1, 11)]
+
+
+@pytest.fixture(scope="module")
+def client():
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as made,
+        distributed.Client(made) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    made = answers(6000).astype("Int8")
+    made = made.mask(rng.random(made.shape) < 0.01)
+    town = rng.integers(0, 24, len(made))
+    return made.assign(
+        town=town, region=town % 3, w=rng.gamma(2, size=len(made)), wave=rng.choice(["a", "b"], len(made))
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(frame, tmp_path_factory):
+    place = tmp_path_factory.mktemp("answers")
+    for i in range(3):
+        part = pa.Table.from_pandas(frame[i * 2000 : (i + 1) * 2000], preserve_index=False)
+        pq.write_table(part, place / f"{i}.parquet", row_group_size=700)
+    return place
+
+
+def test_moments_have_the_same_bits(client, folder, frame):
+    found = moments(folder, ITEMS, engine="dask", client=client)
+    wanted = Moments.from_frame(frame[ITEMS])
+    assert (found.n, found.dropped) == (wanted.n, wanted.dropped)
+    assert (found.cov == wanted.cov).all()
+    assert (found.mean == wanted.mean).all()
+
+
+@pytest.mark.parametrize("design", [Design(weights="w"), Design(weights="w", strata="region", psu="town")], ids=str)
+def test_weights_replicates_segments_and_counts_have_the_same_bits(design, client, folder):
+    settings = {"design": design, "by": ["wave"], "counts": True, "groups": 60, "label_groups": 20, "seed": 5}
+    far = scan(folder, ITEMS, engine="dask", client=client, **settings)
+    near = scan(folder, ITEMS, threads=1, **settings)
+    assert (far.moments.cov == near.moments.cov).all()
+    assert (far.replicates(50, rng=1).moments.cov == near.replicates(50, rng=1).moments.cov).all()
+    for wave, own in near.segment_replicates("wave", 50, rng=1).items():
+        assert (far.segment_replicates("wave", 50, rng=1)[wave].moments.cov == own.moments.cov).all()
+    assert all((far.counts[item] == near.counts[item]).all() for item in ITEMS)
+
+
+def test_completed_answers_have_the_same_bits(client, folder):
+    far = moments(folder, ITEMS, missing="em", engine="dask", client=client)
+    assert (far.cov == moments(folder, ITEMS, missing="em").cov).all()
+
+
+def test_errors_of_a_worker_reach_the_caller_with_their_words(client, tmp_path):
+    good = pd.DataFrame({"q1": [1, 2, 3], "q2": [1, 2, 2]})
+    good.to_parquet(tmp_path / "a.parquet")
+    good.assign(q2=[1.0, np.inf, 2.0]).to_parquet(tmp_path / "b.parquet")
+    with pytest.raises(DataError, match=r"b\.parquet, row group 0: the item 'q2' holds infinite values"):
+        moments(tmp_path, ["q1", "q2"], engine="dask", client=client)
+
+
+def test_scores_are_the_same_files(client, folder, tmp_path):
+    model = csi.PathModel({"A": ITEMS[:3], "B": ITEMS[3:6]}, {"B": ["A"]})
+    fit = csi.sem.pls(moments(folder, model.items), model)
+    write_scores(folder, fit, tmp_path / "near")
+    written = write_scores(folder, fit, tmp_path / "far", engine="dask", client=client)
+    assert written.files == ("0.parquet", "1.parquet", "2.parquet")
+    for name in written.files:
+        assert pq.read_table(tmp_path / "near" / name).equals(pq.read_table(tmp_path / "far" / name))
+
+
+def test_a_report_runs_on_a_cluster_and_reads_no_row_itself(client, folder, tmp_path):
+    study = write_study(
+        tmp_path / "study",
+        answers(30),
+        data={"file": f"{folder}/"},
+        segments=["wave"],
+        design={"weights": "w", "strata": "region", "psu": "town"},
+    )
+    address = client.scheduler.address
+    result = report(
+        study, out=tmp_path / "out", engine="dask", scheduler=address, parameters={"draws": 50}, progress=False
+    )
+    names = {path.name for path in result.tables}
+    wanted = {"items", "reliability", "paths", "convergent validity", "htmt", "index", "segments"}
+    assert {name.replace(" ", "_") + ".csv" for name in wanted} <= {name.replace(" ", "_") for name in names}
+    assert report(
+        study, out=tmp_path / "out", engine="dask", scheduler=address, parameters={"draws": 50}, progress=False
+    ).skipped
+    table = pd.read_csv(next(path for path in result.tables if path.stem == "index"))
+    near = csi.index.from_fit(csi.sem.pls(open_survey(study)), open_survey(study).bounds, target="Satisfaction")
+    assert table["estimate"].to_numpy() == pytest.approx(near.table["estimate"].to_numpy(), rel=1e-12)
+
+
+def test_no_scheduler_at_an_address_is_said(monkeypatch):
+    monkeypatch.setattr(cluster, "PATIENCE", "1s")
+    with pytest.raises(SpecError, match="no Dask scheduler answers at 'nowhere:1'"):
+        moments(pd.DataFrame({"q1": [1, 2]}), ["q1"], engine="dask", client="nowhere:1")
+
+
+def test_a_lost_worker_costs_a_retry_and_not_the_run(client, folder, tmp_path):
+    """Killed in the middle: the other worker takes over what was lost, and the bits are the same."""
+    big = tmp_path / "big"
+    big.mkdir()
+    table = pa.concat_tables([pq.read_table(folder)] * 20)
+    for i in range(12):
+        pq.write_table(table, big / f"{i:02d}.parquet", row_group_size=20_000)
+    wanted = moments(big, ITEMS)
+    [first, *_] = client.run(os.getpid).items()
+    killed, finished = [], []
+
+    def kill() -> None:
+        while not client.processing().get(first[0]) and not finished:
+            time.sleep(0.005)
+        if not finished:
+            os.kill(first[1], signal.SIGKILL)
+            killed.append(first[1])
+
+    thread = Thread(target=kill)
+    thread.start()
+    found = moments(big, ITEMS, engine="dask", client=client)
+    finished.append(True)
+    thread.join()
+    assert killed
+    assert (found.cov == wanted.cov).all()
+    assert found.n == wanted.n
