@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from conftest import REFERENCE, ecsi_mobile, read_reference
 
-from csi_lab import PathModel
+from csi_lab import Design, PathModel
 from csi_lab.sem.cb_invariance import invariance
 from csi_lab.sem.cbsem import cbsem
 
@@ -224,6 +224,37 @@ def test_steps_of_invariance():
     later = list(STEPS[1:])
     for ours, column in (("d_chi2", "Chisq diff"), ("d_df", "Df diff"), ("d_p", "Pr(>Chisq)")):
         assert (found.table.loc[later, ours].astype(float) - tests.loc[later, column]).abs().max() < 1e-5, ours
+
+
+class _Clustered:
+    """A survey of rows with clusters."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.frame, self.design, self.model = frame, Design(psu="psu"), None
+
+
+@pytest.mark.parametrize("name", ["clusters", "weights", "weights_means"])
+def test_scaled_tests_of_clusters_and_weights(name):
+    """With clusters lavaan models the means; its scaling of the baseline model then counts theirs too."""
+    theirs = read_reference("cbsem/hs_cfa_clusters.json")[name]
+    frame = holzinger().assign(psu=lambda d: d["id"] // 5)
+    if name == "clusters":
+        fit = cbsem(_Clustered(frame), HS_MODEL, se="robust", means=True)
+    else:
+        fit = cbsem(frame, HS_MODEL, se="robust", weights=1 + (frame["x1"] > 5), means=name == "weights_means")
+    for measure, value in theirs["fit"].items():
+        ours, bar = MEASURES[measure]
+        assert abs(fit.fit_measures[ours] - value) <= bar, measure
+    loadings = fit.parameters.loc[(slice(None), "=~"), "se"]
+    assert loadings.to_numpy() == pytest.approx(np.array(theirs["se_loadings"]), rel=1e-4, abs=1e-12)
+
+
+def test_clusters_without_means_say_that_lavaan_models_them():
+    frame = holzinger().assign(psu=lambda d: d["id"] // 5)
+    told = "means=True models the means too, as lavaan does with cluster="
+    assert told in str(cbsem(_Clustered(frame), HS_MODEL, se="robust"))
+    assert told not in str(cbsem(_Clustered(frame), HS_MODEL, se="robust", means=True))
+    assert told not in str(cbsem(frame, HS_MODEL, se="robust"))
 
 
 UNITS = {

@@ -113,6 +113,27 @@ def _improper(specification: Specification, built: Matrices, heywood: float) -> 
         )
 
 
+def improper(specification: Specification, theta: np.ndarray, heywood: float = HEYWOOD) -> np.ndarray:
+    """Which of ``theta (N, q)`` are improper: negative variances, loadings or correlations beyond 1, and the like."""
+    found = np.zeros(len(theta), dtype=bool)
+    single = {block[0] for block in specification.model.constructs.values() if len(block) == 1}
+    measured = [k for k, item in enumerate(specification.items) if item not in single]
+    for cells in cells_of(specification):
+        built = matrices(cells, theta)
+        residual, total = (np.diagonal(m, axis1=1, axis2=2) for m in (built.theta, built.sigma))
+        own, latent = (np.diagonal(m, axis1=1, axis2=2) for m in (built.psi, built.latent))
+        found |= (residual <= heywood * total)[:, measured].any(axis=1)
+        found |= (own <= heywood * np.maximum(np.abs(latent), 1e-300)).any(axis=1) | (latent <= 0).any(axis=1)
+        sd = np.sqrt(np.where(latent > 0, latent, 1.0))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            loading = np.abs(built.loadings) * sd[:, None, :] / np.sqrt(total)[:, :, None]
+        found |= (loading[:, measured] >= 1).any(axis=(1, 2))
+        corr = built.latent / (sd[:, :, None] * sd[:, None, :])
+        if corr.shape[-1] > 1:
+            found |= np.linalg.eigvalsh(corr)[:, 0] <= 0
+    return found
+
+
 def inflated(specification: Specification, theta: np.ndarray, vif: float = VIF) -> list[tuple[str, str, str]]:
     """Group, target and sources of every construct with a source whose variance inflation passes ``vif``."""
     names = list(specification.constructs)

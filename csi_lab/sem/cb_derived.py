@@ -29,11 +29,14 @@ class Quantity:
         ``(N, q) -> (N, k)``.
     labels, names
         Label of each number (a tuple per number), and the names of the levels.
+    beside
+        How many observed variances of :func:`observed_variances` the function takes behind theta: ``(N, q + K)``.
     """
 
     function: Callable[[np.ndarray], np.ndarray]
     labels: Labels
     names: tuple[str, ...]
+    beside: int = 0
 
 
 def parameters(specification: Specification) -> Quantity:
@@ -197,6 +200,55 @@ def reliability(specification: Specification) -> Quantity:
     order = ("cr", "ave", "omega", "ave_unstandardised")
     labels = tuple((c, name) for c in blocks for name in order)
     return _per_group(specification, one, labels, ("construct", "coefficient"))
+
+
+def measured_blocks(specification: Specification) -> dict[str, np.ndarray]:
+    """Positions of the items of each construct that has several."""
+    blocks = {c: block for c, block in specification.model.constructs.items() if len(block) > 1}
+    return {c: np.array([specification.items.index(i) for i in block]) for c, block in blocks.items()}
+
+
+def observed_variances(specification: Specification, sample: Sample) -> np.ndarray:
+    """Observed variances ``(N, K)`` of the sums of items: constructs with several items within groups."""
+    found = []
+    for g in range(len(specification.groups)):
+        for at in measured_blocks(specification).values():
+            d = sample.scale[:, at]
+            found.append(np.einsum("ni,nij,nj->n", d, sample.cov[:, g][:, at][:, :, at], d))
+    return np.stack(found, axis=1) if found else np.zeros((len(sample.scale), 0))
+
+
+def implied_variances(specification: Specification) -> Callable[[np.ndarray], np.ndarray]:
+    """The same as the model implies them, from theta ``(N, q) -> (N, K)``."""
+    cells, blocks = cells_of(specification), measured_blocks(specification).values()
+
+    def function(theta: np.ndarray) -> np.ndarray:
+        built = [matrices(own, theta) for own in cells]
+        found = [b.sigma[:, at][:, :, at].sum(axis=(1, 2)) for b in built for at in blocks]
+        return np.stack(found, axis=1) if found else np.zeros((len(theta), 0))
+
+    return function
+
+
+def omega_observed(specification: Specification) -> Quantity:
+    r"""Omega over the observed variance of the sum of items: :math:`1' (\Sigma - \Theta) 1 / 1' S 1` of a block.
+
+    The function takes theta with the observed variances behind it ``(N, q + K)``.
+    """
+    cells, blocks = cells_of(specification), measured_blocks(specification)
+    q, k = specification.n_free, len(blocks) * len(specification.groups)
+
+    def function(both: np.ndarray) -> np.ndarray:
+        built = [matrices(own, both[:, :q]) for own in cells]
+        common = [(b.sigma - b.theta)[:, at][:, :, at].sum(axis=(1, 2)) for b in built for at in blocks.values()]
+        return np.stack(common, axis=1) / both[:, q:] if common else np.zeros((len(both), 0))
+
+    labels: Labels = tuple((c, "omega_observed") for c in blocks)
+    names: tuple[str, ...] = ("construct", "coefficient")
+    if len(specification.groups) > 1:
+        labels = tuple((group, *label) for group in specification.groups for label in labels)
+        names = ("group", *names)
+    return Quantity(function, labels, names, k)
 
 
 def score_weights(specification: Specification, sample: Sample, theta: np.ndarray) -> np.ndarray:

@@ -70,28 +70,53 @@ def undetermined(specification: Specification, sample: Sample, theta: np.ndarray
     return tuple(name for name, s in zip(specification.names, share, strict=True) if s > 1e-3)
 
 
+@dataclass(frozen=True)
+class Beside:
+    """Contributions of rows to other estimates than theta.
+
+    Attributes
+    ----------
+    width
+        How many K.
+    of
+        Group and answers ``(rows, p)`` in the units of the data to contributions ``(rows, K)``.
+    """
+
+    width: int
+    of: Callable[[int, np.ndarray], np.ndarray]
+
+
 def sandwich(bread: np.ndarray, meat: np.ndarray) -> np.ndarray:
     """bread meat bread."""
     return bread @ meat @ bread
 
 
 def meat(
-    specification: Specification, answers: Answers, sample: Sample, theta: np.ndarray, *, centred: bool = False
+    specification: Specification,
+    answers: Answers,
+    sample: Sample,
+    theta: np.ndarray,
+    *,
+    centred: bool = False,
+    beside: Beside | None = None,
 ) -> np.ndarray:
     """Sum of squared scores of the respondents ``(q, q)``; totals of PSUs within strata when the design has them.
 
-    ``centred`` takes each group's mean score off (which is 0 unless parameters are equal across groups).
+    ``centred`` takes each group's mean score off (which is 0 unless parameters are equal across groups); ``beside``
+    gives further contributions ``(rows, K)`` of rows of a group, which are squared and crossed with the scores.
 
     With weights w a respondent's score counts w times; PSU totals are centred in their stratum of k PSUs and their
     squares multiplied by k/(k - 1), which is the linearised variance of survey statistics.
     """
-    total = np.zeros((specification.n_free, specification.n_free))
+    width = specification.n_free + (0 if beside is None else beside.width)
+    total = np.zeros((width, width))
     clusters = Clusters.of(answers)
-    sums = None if clusters is None else np.zeros((clusters.count, specification.n_free))
+    sums = None if clusters is None else np.zeros((clusters.count, width))
     for g, (cells, part) in enumerate(zip(cells_of(specification), answers.parts, strict=True)):
-        first = np.zeros(specification.n_free)
+        first = np.zeros(width)
         for rows, x, w in part.blocks(answers.items):
-            own = _scores_by_pattern(cells, theta, sample, g, x) * w[:, None]
+            own = scores_by_pattern(cells, theta, sample, g, x)
+            own = (own if beside is None else np.hstack([own, beside.of(g, x)])) * w[:, None]
             if sums is None or clusters is None:
                 total += own.T @ own
                 first += own.sum(axis=0)
@@ -163,7 +188,8 @@ def scaling(specification: Specification, answers: Answers, sample: Sample, thet
 
     J is the sum of squared scores and H the information of the saturated (1) and the tested (0) model. ``"robust"``
     (Yuan-Bentler, Mplus variant): observed information, each model at its own estimates. ``"mlm"`` (Satorra-Bentler):
-    expected information, both at the tested model's covariances.
+    expected information, both at the tested model's covariances. The baseline model's factor is the same difference
+    between the saturated model and the independence model.
     """
     if answers.missing == "fiml":
         return _scaling_incomplete(specification, answers, sample, theta)
@@ -175,36 +201,37 @@ def scaling(specification: Specification, answers: Answers, sample: Sample, thet
     diagonal = sample.cov[0] * np.eye(p)
     if kind == "robust":
         free = free_base = _saturated_trace(answers, sample, sample.cov[0], specification.means)
-        if specification.means:
-            free_base = _saturated_trace(answers, sample, sample.cov[0], False)
     else:
         implied = np.stack([matrices(c, theta[None], sample.scale).sigma[0] for c in cells_of(specification)])
         free = _saturated_trace(answers, sample, implied, specification.means)
-        free_base = _saturated_trace(answers, sample, diagonal, False)
-    base = _independence_trace(answers, sample)
+        free_base = _saturated_trace(answers, sample, diagonal, specification.means)
+    base = _independence_trace(answers, sample, specification.means)
     df, df_base = specification.df, g * p * (p - 1) / 2
     return Scaling((free - mine) / df if df > 0 else np.nan, (free_base - base) / df_base if df_base else np.nan)
 
 
-def delta(function: ThetaFunction, theta: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """Standard errors ``(k,)`` of a function ``(N, q) -> (N, k)`` of the parameters by the delta method.
+def jacobian(function: ThetaFunction, theta: np.ndarray) -> np.ndarray:
+    """Derivatives ``(q, k)`` of a function ``(N, q) -> (N, k)`` of the parameters.
 
-    The derivatives are exact to the last digit: with an imaginary step h the imaginary part of the function is h times
-    its derivative, and nothing is subtracted.
+    They are exact to the last digit: with an imaginary step h the imaginary part of the function is h times its
+    derivative, and nothing is subtracted.
 
     References
     ----------
     .. [1] Squire, W., & Trapp, G. (1998). Using complex variables to estimate derivatives of real functions. SIAM
        Review, 40(1), 110-112.
     """
-    q = len(theta)
-    if not q:
-        return np.zeros(function(theta[None]).shape[1])
+    if not len(theta):
+        return np.zeros((0, function(theta[None]).shape[1]))
     step = 1e-20 * np.maximum(np.abs(theta), 1e-3)
-    shifted = theta + 1j * np.diag(step)
-    jacobian = np.imag(function(shifted)) / step[:, None]
+    return np.imag(function(theta + 1j * np.diag(step))) / step[:, None]
+
+
+def delta(function: ThetaFunction, theta: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Standard errors ``(k,)`` of a function ``(N, q) -> (N, k)`` of the parameters by the delta method."""
+    slope = jacobian(function, theta)
     with np.errstate(invalid="ignore"):
-        return np.sqrt(np.einsum("qk,qr,rk->k", jacobian, covariance, jacobian))
+        return np.sqrt(np.einsum("qk,qr,rk->k", slope, covariance, slope))
 
 
 def _used(part: Part) -> pd.DataFrame:
@@ -212,7 +239,7 @@ def _used(part: Part) -> pd.DataFrame:
     return part.frame[part.used]
 
 
-def _scores_by_pattern(cells: Cells, theta: np.ndarray, sample: Sample, group: int, x: np.ndarray) -> np.ndarray:
+def scores_by_pattern(cells: Cells, theta: np.ndarray, sample: Sample, group: int, x: np.ndarray) -> np.ndarray:
     """Scores of rows in the units of the data ``(rows, p)`` with missing answers."""
     scaled = x / sample.scale[0]
     if not sample.means:
@@ -260,30 +287,36 @@ def _saturated_trace(answers: Answers, sample: Sample, sigma: np.ndarray, means:
     return total
 
 
-def _independence_trace(answers: Answers, sample: Sample) -> float:
-    """tr(J H^-1) of free variances and no covariances: half of (kurtosis - 1) of every item, complete data."""
+def _independence_trace(answers: Answers, sample: Sample, means: bool) -> float:
+    """tr(J H^-1) of free variances (and means) and no covariances, complete data.
+
+    Half of (kurtosis - 1) of every item, and 1 for its mean. The means of the saturated and of the independence model
+    cancel in a simple random sample, where each has one per item; totals of clusters and weights they do not.
+    """
     clusters = Clusters.of(answers)
     total = 0.0
+    p = len(answers.items)
     for g, part in enumerate(answers.parts):
         variance, count = np.diagonal(sample.cov[0, g]), sample.n[0, g]
-        sums = None if clusters is None else np.zeros((clusters.count, len(answers.items)))
+        sums = None if clusters is None else np.zeros((clusters.count, 2 * p))
         for rows, x, v in part.blocks(answers.items):
-            own = v[:, None] * ((x / sample.scale[0] - sample.mean[0, g]) ** 2 / variance - 1)
+            z = (x / sample.scale[0] - sample.mean[0, g]) / np.sqrt(variance)
+            own = v[:, None] * np.hstack([(z**2 - 1) / np.sqrt(2), z * means])
             if sums is None or clusters is None:
-                total += float(0.5 * (own**2).sum() / count)
+                total += float((own**2).sum() / count)
             else:
                 np.add.at(sums, clusters.unit[g][rows], own)
         if sums is not None and clusters is not None:
-            total += float(0.5 * np.trace(clusters.spread(sums)) / count)
+            total += float(np.trace(clusters.spread(sums)) / count)
     return total
 
 
 def _scaling_incomplete(specification: Specification, answers: Answers, sample: Sample, theta: np.ndarray) -> Scaling:
     """The same with missing answers: the saturated and the independence model are fitted as models."""
     traces = []
-    free, apart = (_reference_model(specification, covary) for covary in (True, False))
+    free, apart = (reference_model(specification, covary) for covary in (True, False))
     for spec in (specification, free, apart):
-        at = theta if spec is specification else _reference_theta(spec, sample, spec is free)
+        at = theta if spec is specification else reference_theta(spec, sample, spec is free)
         bread = inverse(information(spec, sample, at, "observed"))
         traces.append(float(np.trace(meat(spec, answers, sample, at) @ bread)))
     mine, saturated, base = traces
@@ -291,7 +324,7 @@ def _scaling_incomplete(specification: Specification, answers: Answers, sample: 
     return Scaling((saturated - mine) / df if df > 0 else np.nan, (saturated - base) / df_base)
 
 
-def _reference_model(specification: Specification, covary: bool) -> Specification:
+def reference_model(specification: Specification, covary: bool) -> Specification:
     """Every item its own construct, free means and variances, with or without covariances."""
     from csi_lab.model import PathModel
 
@@ -307,7 +340,7 @@ def _reference_model(specification: Specification, covary: bool) -> Specificatio
     return Specification(model, items, items, specification.groups, True, "marker", tuple(rows))
 
 
-def _reference_theta(specification: Specification, sample: Sample, covary: bool) -> np.ndarray:
+def reference_theta(specification: Specification, sample: Sample, covary: bool) -> np.ndarray:
     from csi_lab.sem.cb_sample import item_moments
 
     theta = np.zeros(specification.n_free)

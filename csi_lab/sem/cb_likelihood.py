@@ -108,7 +108,7 @@ def evaluate(
                 d = np.where(part.seen, d, 0.0)
             t = part.cov + d[..., :, None] * d[..., None, :]
             wt = w @ t
-            value = value + 0.5 * (part.count * (logdet + np.trace(wt, axis1=-2, axis2=-1).real)).sum(axis=1)
+            value = value + 0.5 * _counted(part.count, logdet + np.trace(wt, axis1=-2, axis2=-1).real)
             m = wt @ w
             z = (w @ d[..., None])[..., 0]
             g_sum = g_sum + np.einsum("nr,nrij->nij", part.count, m - w)
@@ -137,7 +137,7 @@ def half_deviance(pieces: Pieces, mu: np.ndarray, sigma: np.ndarray) -> np.ndarr
     if pieces.seen is not None:
         d = np.where(pieces.seen, d, 0.0)
     t = pieces.cov + d[..., :, None] * d[..., None, :]
-    return 0.5 * (pieces.count * (logdet + (w * t).sum(axis=(-2, -1)))).sum(axis=1)
+    return 0.5 * _counted(pieces.count, logdet + (w * t).sum(axis=(-2, -1)))
 
 
 def scores(cells: Cells, theta: np.ndarray, scale: np.ndarray, x: np.ndarray, seen: np.ndarray) -> np.ndarray:
@@ -164,6 +164,11 @@ def scores(cells: Cells, theta: np.ndarray, scale: np.ndarray, x: np.ndarray, se
     slope = _slopes(cells, built)[0]
     by_row = coefficient * (along[:, cells.u] * along[:, cells.v] - own + slope * along[:, cells.u])
     return by_row @ cells.spread(len(theta))
+
+
+def _counted(count: np.ndarray, deviance: np.ndarray) -> np.ndarray:
+    """Sum over pieces ``(N,)``; a piece that a draw lacks counts for nothing, even where it would be infinite."""
+    return np.multiply(count, deviance, out=np.zeros(deviance.shape), where=count > 0).sum(axis=1)
 
 
 def _slopes(cells: Cells, built: Matrices) -> np.ndarray:

@@ -10,14 +10,14 @@ from csi_lab.sem.cb_check import inflated
 from csi_lab.sem.cb_engine import Solution, fisher_scoring
 from csi_lab.sem.cb_inference import cells_of
 from csi_lab.sem.cb_likelihood import evaluate
+from csi_lab.sem.cb_restart import measured_start, moved_starts
 from csi_lab.sem.cb_sample import Sample
 from csi_lab.sem.cb_specification import Specification
 from csi_lab.sem.cb_start import starting_values
-from csi_lab.sem.cb_structure import BETA
 
-# Further starts: factor correlations shrunk, and paths moved by random amounts of this size (standardised, fixed seed).
+# Further starts besides the measurement model: factor correlations shrunk, and paths moved at random (fixed seed).
 SHRINKS = (0.5, 0.0)
-MOVED_STARTS, MOVE = 14, 2.0
+MOVED_STARTS = 14
 MORE_ITERATIONS = 60
 # Summits closer than this in chi2 are one.
 SAME = 1e-3
@@ -57,22 +57,15 @@ def search(specification: Specification, sample: Sample, *, tolerance: float, ma
     suspect = not converged or bool(inflated(specification, first.theta[0]))
     if not specification.model.edges or not suspect or not sample.usable[0]:
         return _of(first)
-    n = len(SHRINKS) + MOVED_STARTS
-    copies = sample.draws(np.zeros(n, dtype=int))
+    rng = np.random.default_rng(0)
     starts = np.concatenate(
         [starting_values(specification, cells, sample, shrink) for shrink in SHRINKS]
-        + [starting_values(specification, cells, sample)] * MOVED_STARTS
+        + [measured_start(specification, cells, sample)]
+        + [moved_starts(specification, cells, sample, rng) for _ in range(MOVED_STARTS)]
     )
-    rng = np.random.default_rng(0)
-    moved = np.zeros(starts.shape)
-    for own in cells:
-        paths = own.free[own.kind == BETA]
-        moved[len(SHRINKS) :, paths] = (
-            MOVE * rng.normal(size=(MOVED_STARTS, len(paths))) * own.scales(sample.scale)[:, own.kind == BETA]
-        )
-    more = fisher_scoring(
-        specification, copies, start=starts + moved, tolerance=tolerance, max_iterations=MORE_ITERATIONS
-    )
+    n = len(starts)
+    copies = sample.draws(np.zeros(n, dtype=int))
+    more = fisher_scoring(specification, copies, start=starts, tolerance=tolerance, max_iterations=MORE_ITERATIONS)
     theta = np.concatenate([first.theta, more.theta])
     rested = np.concatenate([first.converged, more.converged])
     if not rested.any():

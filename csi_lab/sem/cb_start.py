@@ -10,6 +10,9 @@ from csi_lab.sem.cb_sample import Sample
 from csi_lab.sem.cb_specification import Specification
 from csi_lab.sem.cb_structure import Cells
 
+# Added to correlations of factors before they are inverted; it changes nothing unless they are exactly singular.
+TRACE = 1e-13
+
 
 def starting_values(
     specification: Specification, cells: Sequence[Cells], sample: Sample, shrink: float = 1.0
@@ -19,7 +22,7 @@ def starting_values(
     All groups start alike, from their pooled correlations; intercepts start at the means. ``shrink`` multiplies the
     correlations of the factors, to begin elsewhere.
     """
-    corr, means = sample.pooled()
+    corr, _ = sample.pooled()
     n, p = corr.shape[:2]
     constructs = list(specification.constructs)
     m = len(constructs)
@@ -31,14 +34,43 @@ def starting_values(
     factor = np.swapaxes(weight, -1, -2) @ corr @ weight
     factor = _shrunk(factor)
     factor = shrink * factor + (1 - shrink) * np.eye(m)
+    residual = _diagonal(1 - (loading**2).sum(axis=2))
+    return theta_from_factors(specification, cells, sample, loading, residual, factor, least=0.1)
+
+
+def theta_from_factors(
+    specification: Specification,
+    cells: Sequence[Cells],
+    sample: Sample,
+    loading: np.ndarray,
+    residual: np.ndarray,
+    factor: np.ndarray,
+    *,
+    least: float = -np.inf,
+) -> np.ndarray:
+    """Parameters ``(N, q)`` from a measurement model of standardised items: its factors are regressed on each other.
+
+    Parameters
+    ----------
+    loading, residual, factor
+        Loadings ``(N, p, m)``, residual covariances ``(N, p, p)`` and correlations of the factors ``(N, m, m)``, which
+        need not be positive definite.
+    least
+        Least share of a factor's variance that is left to its residual.
+    """
+    n, m = len(factor), factor.shape[-1]
+    constructs = list(specification.constructs)
+    blocks = [[specification.items.index(i) for i in specification.model.constructs[c]] for c in constructs]
     paths, psi = np.zeros((n, m, m)), factor.copy()
     for target, sources in specification.model.paths.items():
         t, s = constructs.index(target), [constructs.index(c) for c in sources]
-        b = np.linalg.solve(factor[:, s][:, :, s], factor[:, s, t][..., None])[..., 0]
+        own = factor[:, s][:, :, s] + TRACE * np.eye(len(s))
+        b = np.linalg.solve(own, factor[:, s, t][..., None])[..., 0]
         paths[:, t, s] = b
-        psi[:, t, t] = np.maximum(1 - (b * factor[:, s, t]).sum(axis=1), 0.1)
+        psi[:, t, t] = np.maximum(factor[:, t, t] - (b * factor[:, s, t]).sum(axis=1), least)
     # Standardised values to the identification asked for: a construct is as long as its marker, or has variance 1.
-    unit = np.sqrt(np.diagonal(psi, axis1=-2, axis2=-1)) ** -1.0
+    variance = np.diagonal(psi, axis1=-2, axis2=-1)
+    unit = np.where(variance > 0, variance, 1.0) ** -0.5
     for j, block in enumerate(blocks):
         marker = cells[0].marker[j]
         if marker >= 0:
@@ -48,8 +80,8 @@ def starting_values(
         "Lambda": loading / size[:, None, :],
         "Beta": paths * size[:, :, None] / size[:, None, :],
         "Psi": psi * size[:, :, None] * size[:, None, :],
-        "Theta": _diagonal(1 - (loading**2).sum(axis=2)),
-        "nu": means,
+        "Theta": residual,
+        "nu": sample.pooled()[1],
         "alpha": np.zeros((n, m)),
     }
     return _as_theta(specification, cells, sample.scale, values)

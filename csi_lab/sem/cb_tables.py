@@ -40,15 +40,21 @@ def summary(fit: CBSEMFit) -> str:
         f"chi2({m['df']:.0f}) = {m['chi2']:.2f}{p}; CFI {m['cfi']:.3f}, TLI {m['tli']:.3f}, "
         f"RMSEA {m['rmsea']:.3f}{ends}, SRMR {m['srmr']:.3f}"
     )
+    lost_draws = fit.resampled is not None and fit.resampled.failed > 0
     lines = [*fit.problems, head, tests]
     if "chi2_scaled" in m:
         which = "robust" if "cfi_robust" in m else "scaled"
+        covariances = fit.answers.design.psu is not None and not fit.specification.means
         lines.append(
             f"scaled chi2 = {m['chi2_scaled']:.2f} (factor {m['scaling_factor']:.3f}), p {_p(m['p_scaled'])}; "
             f"{which} CFI {m[f'cfi_{which}']:.3f}, RMSEA {m[f'rmsea_{which}']:.3f}"
+            + "; of covariances alone (means=True models the means too, as lavaan does with cluster=)"
+            * covariances
         )
     if fit.resampled is not None:
-        lines.append(str(fit.resampled))
+        # Draws that were lost are said before anything else, few or many.
+        doubtful = lines[0].startswith("DOUBTFUL")
+        lines.insert(0 if lost_draws and not doubtful else len(lines), str(fit.resampled))
     elif fit.withheld:
         lines.append(f"no standard errors: {fit.withheld}")
     else:
@@ -95,29 +101,12 @@ def modifications(specification: Specification, sample: Sample, theta: np.ndarra
     return pd.DataFrame(columns, index=index).sort_values("mi", ascending=False, kind="stable")
 
 
-def with_omega_observed(
-    table: pd.DataFrame, specification: Specification, sample: Sample, theta: np.ndarray
-) -> pd.DataFrame:
+def with_omega_observed(table: pd.DataFrame, extra: pd.DataFrame) -> pd.DataFrame:
     """The table of reliabilities with omega over the observed variance of the sum of items in its place."""
     import pandas as pd
 
     if not len(table):
         return table
-    several, scale = len(specification.groups) > 1, sample.scale[0]
-    unit = np.outer(scale, scale)
-    rows = {}
-    for g, (label, built) in enumerate(
-        zip(specification.groups, cb_fit.implied(specification, sample, theta), strict=True)
-    ):
-        common, observed = (built.sigma[0] - built.theta[0]) * unit, sample.cov[0, g] * unit
-        for construct, block in specification.model.constructs.items():
-            if len(block) > 1:
-                at = [specification.items.index(i) for i in block]
-                square = np.ix_(at, at)
-                key = ((label,) if several else ()) + (construct, "omega_observed")
-                rows[key] = common[square].sum() / observed[square].sum()
-    index = pd.MultiIndex.from_tuples(list(rows), names=table.index.names)
-    extra = pd.DataFrame({"estimate": list(rows.values()), "se": np.nan, "low": np.nan, "high": np.nan}, index=index)
     homes = list(dict.fromkeys(label[:-1] for label in table.index))
     return pd.concat([table, extra]).loc[[(*home, step) for home in homes for step in RELIABILITY]]
 

@@ -12,8 +12,9 @@ from csi_lab.errors import CsiLabWarning, DataError, SpecError
 from csi_lab.model import PathModel
 from csi_lab.sem.cb_answers import MissingAnswers, read_answers
 from csi_lab.sem.cb_engine import distance
+from csi_lab.sem.cb_estimated import StandardErrors
 from csi_lab.sem.cb_inference import Clusters
-from csi_lab.sem.cb_result import CBSEMFit, StandardErrors
+from csi_lab.sem.cb_result import CBSEMFit
 from csi_lab.sem.cb_sample import Likelihood, Sample
 from csi_lab.sem.cb_search import Found, search
 from csi_lab.sem.cb_specification import Identification, Specification, specification
@@ -80,7 +81,8 @@ def cbsem(
         Parameters held equal across groups or to each other, exempt from that, or fixed; see
         :func:`csi_lab.sem.cb_specification.specification`.
     means
-        Model the means; ``None``: with several groups or missing="fiml".
+        Model the means; ``None``: with several groups or missing="fiml". lavaan does so with clusters too, which leaves
+        estimates and their standard errors as they are and changes the SRMR and the scaled test a little; see Notes.
     identification
         ``"marker"``: first loading 1, or ``"variance"``: constructs of (residual) variance 1. The same fit.
     likelihood
@@ -116,6 +118,12 @@ def cbsem(
     ``tests/reference/cbsem/README.md``: chi2 1e-5, standardised estimates 1e-5, standard errors 1e-4. Weights, strata
     and clusters enter the robust standard errors and tests through totals of primary units, without finite population
     correction; normal-theory ones are withheld then.
+
+    The scaling factor of a model is :math:`c = [\operatorname{tr} J_1 H_1^{-1} - \operatorname{tr} J_0 H_0^{-1}]/df`.
+    Modelled means add :math:`\operatorname{tr} S^{-1} J_\mu - \operatorname{tr} \hat\Sigma^{-1} J_\mu` to the
+    bracket, with :math:`J_\mu` the squared totals of answers per primary unit. In a simple random sample
+    :math:`J_\mu = nS`, and the sum is 0; with weights or clusters it is not, unless the model holds. With
+    ``means=True`` the scaled tests are those of lavaan with ``cluster=``.
 
     References
     ----------
