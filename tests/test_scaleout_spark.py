@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 
 import pyarrow as pa
 import pytest
@@ -26,10 +27,12 @@ def test_an_executor_hands_over_one_row_of_bytes_with_the_sums_of_its_partition(
     assert (total.whole.products == Moments.from_frame(frame).products).all()
 
 
-def test_a_spark_frame_gives_the_bits_of_the_frame_in_memory():
+def test_a_spark_frame_gives_the_bits_of_the_frame_in_memory(monkeypatch):
     sql = pytest.importorskip("pyspark.sql", reason="pyspark is not installed")
     if shutil.which("java") is None:
         pytest.skip("Java is not installed")
+    # Executors run the interpreter of the tests, which has what the kernel needs.
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
     frame = answers(1000)
     session = sql.SparkSession.builder.master("local[2]").getOrCreate()
     try:
