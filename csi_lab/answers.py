@@ -98,6 +98,28 @@ def require_numbers(frame: pd.DataFrame) -> None:
         raise DataError("no items given")
 
 
+def require_possible(data: Any, items: Iterable[Any]) -> None:
+    """Refuse a survey whose impossible answers were kept for cleaning while ``items`` still hold some of them.
+
+    Whatever takes answers from the frame of a survey asks first; data of other kinds have no study that could say so.
+
+    Raises
+    ------
+    DataError
+        With the items, the rows and the remedy.
+
+    Examples
+    --------
+    >>> import csi_lab as csi
+    >>> require_possible(csi.load_survey("mobile"), ["CUSA1"])
+    """
+    import pandas as pd
+
+    check = None if isinstance(data, pd.DataFrame) else getattr(data, "require_possible", None)
+    if check is not None:
+        check(list(items))
+
+
 def infinite_values(frame: pd.DataFrame) -> str:
     """Where a numeric frame holds infinite values, as a message."""
     where = {str(c): np.flatnonzero(np.isinf(frame[c].to_numpy(dtype=float, na_value=np.nan))) for c in frame.columns}
@@ -106,7 +128,9 @@ def infinite_values(frame: pd.DataFrame) -> str:
 
 
 def _aligned(weights: Any, frame: pd.DataFrame) -> Any:
-    """A Series of weights in the order of the rows, by its index."""
+    """A Series of weights, or adjusted weights, in the order of the rows, by their index."""
+    if hasattr(weights, "aligned"):
+        return weights.aligned(frame)
     if not hasattr(weights, "reindex") or len(weights) != len(frame) or weights.index.equals(frame.index):
         return weights
     if not weights.index.is_unique or set(weights.index) != set(frame.index):

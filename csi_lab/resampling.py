@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from csi_lab.answers import require_columns
+from csi_lab.answers import require_columns, require_possible
 from csi_lab.design import Design
 from csi_lab.errors import DataError, SpecError
 from csi_lab.intervals import Interval, Kind, interval
 from csi_lab.moments import Missing, Moments
+from csi_lab.replicate_factors import (
+    DRAWS_AT_ONCE,
+    blocks_of_draws,
+    bootstrap_factors,
+    counts_of,
+    jackknife_factors,
+    rao_wu_factors,
+)
 from csi_lab.units import Units, units_of
 
 if TYPE_CHECKING:
@@ -25,9 +33,6 @@ METHODS = ("auto", "bootstrap", "rao-wu", "jackknife", "random groups")
 # Beyond so many rows the bootstrap works on random groups of rows.
 LARGE = 20_000
 GROUPS = 1_000
-# Draws whose weights are made together from one child of the random generator.
-DRAWS_AT_ONCE = 64
-CACHED_COUNTERS = 8_192
 
 Estimator = Callable[[Moments], np.ndarray]
 
@@ -51,6 +56,8 @@ class Replicates:
         Factors of the jackknife variance ``(draws,)``; ``None`` for a bootstrap.
     units
         What was resampled; ``None`` when replicate weights were given.
+    failed
+        Given draws without weights (all NaN), left out.
     """
 
     point: Moments
@@ -59,6 +66,7 @@ class Replicates:
     df: float
     scale: np.ndarray | None = None
     units: Units | None = None
+    failed: int = 0
 
     @property
     def draws(self) -> int:
@@ -119,7 +127,7 @@ class Replicates:
         """
         if self.units is None:
             raise SpecError("BCa needs the units that were resampled; with given replicate weights use kind='bc'")
-        return _joined(self.point, [_deleted(self.units, factors) for factors, _ in _leave_one_out(self.units)])
+        return _joined(self.point, [_deleted(self.units, factors) for factors, _ in jackknife_factors(self.units)])
 
     def constant_items(self) -> dict[str, int]:
         """Items that do not vary in some replicate, with the number of such replicates."""
@@ -134,7 +142,8 @@ class Replicates:
     def __str__(self) -> str:
         flat = self.constant_items()
         named = ", ".join(f"{item} in {k}" for item, k in flat.items())
-        return f"{self.draws} replicates ({self.method}), {self.df:g} df" + (
+        without = f" ({self.failed} of {self.draws + self.failed} draws had no weights)" if self.failed else ""
+        return f"{self.draws} replicates ({self.method}){without}, {self.df:g} df" + (
             f"; constant items: {named}" if flat else ""
         )
 
@@ -186,7 +195,8 @@ def replicates(
     indices
         ``(draws, n)`` row numbers from 0, to repeat the resamples of other software.
     replicate_weights
-        ``(draws, n)`` weights of every row, as published with some surveys; treated as a bootstrap.
+        ``(draws, n)`` weights of every row, as published with some surveys; treated as a bootstrap. Draws that are NaN
+        throughout are left out and counted.
     missing
         ``"listwise"``: rows with a missing item are left out, their PSUs stay; ``"raise"`` refuses them; ``"em"`` and
         ``"mean"``: answers are completed anew in every replicate (:func:`csi_lab.incomplete.completed_moments`); draws
@@ -227,6 +237,7 @@ def replicates(
         streamed: Replicates = data.resampled(items, draws=draws, rng=rng, method=method, missing=missing)
         return streamed
     frame, design, items, weights = _source(data, design, items, weights)
+    require_possible(data, items)
     if indices is not None or replicate_weights is not None:
         return _given(frame, design, items, weights, missing, indices, replicate_weights)
     units = units_of(frame, items, design, weights, missing)
@@ -274,14 +285,14 @@ def replicates_of(
     require_draws(draws)
     if method == "jackknife":
         units.require_pairs()
-        made = list(_leave_one_out(units))
+        made = list(jackknife_factors(units))
         parts = [_deleted(units, factors) for factors, _ in made]
         scale = np.concatenate([factor for _, factor in made])
         return Replicates(units.point, _joined(units.point, parts), "jackknife", units.df, scale, units)
     if method != "bootstrap":
         units.require_pairs()
-    make = _multinomial if method == "bootstrap" else _rao_wu
-    parts = [units.combine(make(units, k, child)) for k, child in _children(draws, np.random.default_rng(rng))]
+    make = bootstrap_factors if method == "bootstrap" else rao_wu_factors
+    parts = [units.combine(make(units, k, child)) for k, child in blocks_of_draws(draws, np.random.default_rng(rng))]
     return Replicates(units.point, _joined(units.point, parts), method, units.df, None, units)
 
 
@@ -347,6 +358,9 @@ def _source(
         raise SpecError(f"weights are given twice: weights= and the design column {design.weights!r}")
     if isinstance(weights, str):
         design, weights = replace(design, weights=weights), None
+    elif hasattr(weights, "aligned"):
+        # Here all columns are at hand by which adjusted weights know their rows.
+        weights = weights.aligned(frame)
     absent = [c for c in design.columns if c not in frame.columns]
     if absent:
         raise DataError(
@@ -356,60 +370,6 @@ def _source(
         items = data.items if frame is not data else [c for c in frame.columns if c not in design.columns]
     require_columns(frame, items)
     return frame, design, list(items), weights
-
-
-def _children(draws: int, generator: np.random.Generator) -> Iterator[tuple[int, np.random.Generator]]:
-    """Blocks of draws, each with a generator of its own, so that draw r never depends on how many follow."""
-    blocks = -(-draws // DRAWS_AT_ONCE)
-    for block, child in enumerate(generator.spawn(blocks)):
-        yield min(DRAWS_AT_ONCE, draws - block * DRAWS_AT_ONCE), child
-
-
-def _multinomial(units: Units, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each row is drawn ``(draws, n)``."""
-    n = units.count
-    picked = rng.integers(0, n, size=(DRAWS_AT_ONCE, n), dtype=np.uint32)[:draws]
-    return _counts(picked, n)
-
-
-def _counts(picked: np.ndarray, n: int) -> np.ndarray:
-    """How often each of n units stands in each row of ``picked (draws, k)``."""
-    counts = np.empty((len(picked), n))
-    # As many draws at once as have their counters in the first-level cache, where counting is four times faster.
-    step = max(1, CACHED_COUNTERS // n)
-    offset = np.arange(step, dtype=np.int64)[:, None] * n
-    for start in range(0, len(picked), step):
-        part = picked[start : start + step]
-        flat = (part + offset[: len(part)]).ravel()
-        counts[start : start + step] = np.bincount(flat, minlength=len(part) * n).reshape(len(part), n)
-    return counts
-
-
-def _rao_wu(units: Units, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """Rescaled weights of each unit ``(draws, units)``."""
-    factors = np.ones((DRAWS_AT_ONCE, units.count))
-    for at, fraction in units.strata():
-        n = len(at)
-        if fraction == 1:  # every unit was certain to be drawn
-            continue
-        picked = rng.integers(0, n, size=(DRAWS_AT_ONCE, n - 1), dtype=np.uint32)
-        shrink = np.sqrt(1 - fraction)
-        factors[:, at] = 1 - shrink + shrink * n / (n - 1) * _counts(picked, n)
-    return factors[:draws]
-
-
-def _leave_one_out(units: Units) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Factors ``(k, units)`` of the jackknife, and the factors of its variance, in blocks."""
-    for at, fraction in units.strata():
-        n = len(at)
-        if fraction == 1:
-            continue
-        for start in range(0, n, DRAWS_AT_ONCE):
-            out = at[start : start + DRAWS_AT_ONCE]
-            factors = np.ones((len(out), units.count))
-            factors[:, at] = n / (n - 1)
-            factors[np.arange(len(out)), out] = 0
-            yield factors, np.full(len(out), (1 - fraction) * (n - 1) / n)
 
 
 def _deleted(units: Units, factors: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -427,7 +387,7 @@ def _given(
     replicate_weights: np.ndarray | None,
 ) -> Replicates:
     """Replicates from row numbers or from weights of every row, made elsewhere."""
-    n = len(frame)
+    n, failed = len(frame), 0
     whole = units_of(frame, items, design, weights, missing)
     if indices is not None:
         picked = np.asarray(indices)
@@ -435,10 +395,13 @@ def _given(
         if not fits or picked.min() < 0 or picked.max() >= n:
             raise DataError(f"indices must be whole numbers from 0 to {n - 1}, one row per draw, two draws or more")
         rows = units_of(frame, items, design, weights, missing, every_row=True)
-        factors = _counts(picked.astype(np.int64), n)
+        factors = counts_of(picked.astype(np.int64), n)
         made = [(part, part @ rows.sizes) for part in _blocks(factors)]
     else:
         factors = np.asarray(replicate_weights, dtype=float)
+        if factors.ndim == 2 and factors.shape[1]:
+            lost = np.isnan(factors).all(axis=1)
+            factors, failed = factors[~lost] if lost.any() else factors, int(lost.sum())
         if factors.ndim != 2 or factors.shape[1] != n or not np.isfinite(factors).all() or (factors < 0).any():
             raise DataError(f"replicate_weights must be finite and not negative, (draws, {n}); got {factors.shape}")
         if len(factors) < 2 or not (factors.sum(axis=1) > 0).all():
@@ -450,7 +413,7 @@ def _given(
         rows = replace(rows, point=rows.point._about(whole.point.origin))
         made = [(part, np.full(len(part), rows.rows)) for part in _blocks(factors)]
     parts = [rows.combine(part, n_rows) for part, n_rows in made]
-    return Replicates(whole.point, _joined(whole.point, parts), "given", whole.df)
+    return Replicates(whole.point, _joined(whole.point, parts), "given", whole.df, failed=failed)
 
 
 def _blocks(factors: np.ndarray) -> Iterator[np.ndarray]:

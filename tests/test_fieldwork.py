@@ -11,7 +11,7 @@ import pytest
 
 from csi_lab import DataError, EstimationError, SpecError
 from csi_lab.reliability import one_way_icc
-from csi_lab.sampling import fieldwork
+from csi_lab.sampling import fieldwork, response
 
 # --- intercepts ---------------------------------------------------------------------------------------------------
 
@@ -170,13 +170,41 @@ def test_dispositions_follow_the_priority_and_the_rates_the_definitions():
     assert found.cases["disposition"].to_dict() == dict(
         zip("abcdefg", ["I", "I", "R", "NC", "O", "UH", "P"], strict=True)
     )
-    assert dict(found.counts) == {"I": 2, "P": 1, "R": 1, "NC": 1, "O": 1, "UH": 1, "UO": 0}
+    assert dict(found.counts) == {"I": 2, "P": 1, "R": 1, "NC": 1, "O": 1, "UH": 1, "UO": 0, "NE": 0}
     rates = found.rates["estimate"]
     assert rates.to_dict() == pytest.approx(
         {"contact": 5 / 7, "contact_known": 5 / 6, "cooperation": 2 / 5, "cooperation_able": 2 / 4}
     )
     assert found.value == 5
     assert found.attempts["calls"].tolist() == [7, 3]
+
+
+def test_cases_that_are_not_eligible_make_rr3_and_its_kin_computable():
+    """AAPOR's e by proportional allocation: eligible over known cases, here 8 of 10."""
+    final = {"I": 4, "P": 1, "R": 2, "NC": 1, "UH": 5, "NE": 2}
+    outcomes = [name for name, count in final.items() for _ in range(count)]
+    log = pd.DataFrame({"case": range(15), "outcome": outcomes})
+    found = fieldwork.contact_record(log)
+    assert found.counts == {**dict.fromkeys(found.counts, 0), **final}
+    table = response.rates(found.counts).table["estimate"]
+    eligible = 8 + 0.8 * 5
+    assert table[["RR3", "RR4", "REF2", "CON2"]].tolist() == pytest.approx(
+        [4 / eligible, 5 / eligible, 2 / eligible, 7 / eligible]
+    )
+    rates = found.rates["estimate"]
+    assert rates[["contact", "contact_known", "cooperation"]].tolist() == table[["CON1", "CON3", "COOP1"]].tolist()
+    assert found.rates["of"].to_dict() == {"contact": 13, "contact_known": 8, "cooperation": 7, "cooperation_able": 7}
+
+
+def test_a_case_found_not_eligible_is_none_unless_interviewed():
+    calls = {"case": [1, 1, 2, 2, 3, 3], "outcome": ["R", "NE", "NE", "I", "NC", "NE"]}
+    found = fieldwork.contact_record(pd.DataFrame(calls))
+    assert found.cases["disposition"].tolist() == ["NE", "I", "NE"]
+    assert found.rates.loc["contact", ["estimate", "of"]].tolist() == [1, 1]
+    nobody = fieldwork.contact_record(pd.DataFrame({"case": [1, 2], "outcome": ["NE", "NE"]}))
+    assert nobody.rates["estimate"].isna().all()
+    with pytest.raises(SpecError, match="must hold each of"):
+        fieldwork.contact_record(pd.DataFrame(calls), priority=("I", "P", "R", "O", "NC", "UH", "UO"))
 
 
 def test_geometric_model_recovers_calls_per_complete_and_its_interval_covers():

@@ -218,6 +218,16 @@ def test_turning_point_of_the_sum_has_its_closed_form(matrix):
     assert points.loc["speed", ["below", "above"]].isna().all()
 
 
+def test_a_winner_that_no_weight_dethrones_has_no_rival():
+    scores = pd.DataFrame({"web": [5, 4], "mail": [1, 3], "phone": [2, 1]}, index=["speed", "frame"])
+    points = choose(scores).turning_points()
+    assert points[["below", "above"]].isna().all().all()
+    assert [value for column in ("to_below", "to_above") for value in points[column]] == [None] * 4
+    mixed = choose().turning_points()
+    assert all(value is None or value in MODES for column in ("to_below", "to_above") for value in mixed[column])
+    assert mixed.loc["speed", "to_above"] is None
+
+
 @pytest.mark.parametrize("method", ["sum", "topsis"])
 def test_winner_changes_at_the_turning_point_and_not_before(matrix, method):
     points = choose(method=method).turning_points()

@@ -184,6 +184,17 @@ def test_cost_optimal_allocation_goes_by_the_root_of_the_cost():
     assert n == {"a": 60, "b": 30}
 
 
+def test_strata_that_cannot_be_drawn_are_named_and_refused():
+    plan = select.allocate({"a": 900, "b": 8, "c": 92}, 10, minimum=0)
+    assert plan.left_out == ("b",)
+    assert "without any unit, hence outside every estimate: b" in str(plan)
+    assert select.allocate({"a": 900, "b": 8, "c": 92}, 10).left_out == ()
+    frame = pd.DataFrame({"s": ["a"] * 900 + ["b"] * 8 + ["c"] * 92})
+    for n, options in ((10, {"minimum": 0}), (plan, {}), ({"a": 9, "b": 0, "c": 1}, {})):
+        with pytest.raises(SpecError, match="n=0 in strata b: nobody in them could be drawn"):
+            select.stratified(frame, "s", n, rng=1, **options)
+
+
 def test_take_all_strata_and_the_minimum_are_named():
     found = select.allocate({"big": 900, "tiny": 3, "mid": 50}, 100, "neyman", sd={"big": 1, "tiny": 500, "mid": 0})
     assert found.sizes == {"big": 95, "tiny": 3, "mid": 2}
@@ -442,7 +453,7 @@ def test_missing_and_unknown_strata_are_refused():
         select.stratified(frame, "province", {"north": 3, "west": 2}, rng=1)
     with pytest.raises(SpecError, match="n=31 of 30"):
         select.stratified(frame, "province", {"north": 31, "south": 2}, rng=1)
-    with pytest.raises(SpecError, match="n of stratum 'south'=0"):
+    with pytest.raises(SpecError, match=r"n=0 in strata south.*minimum="):
         select.stratified(frame, "province", {"north": 3, "south": 0}, rng=1)
     with pytest.raises(DataError, match="not in the register"):
         select.stratified(frame, "provinz", 9, rng=1)

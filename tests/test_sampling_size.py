@@ -363,6 +363,92 @@ def test_bad_settings_are_named_all_at_once(call, words):
         assert word in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("plan", "least"),
+    [
+        (size.mean(100, 15), 2),
+        (size.two_means(100, 15), 2),
+        (size.overlapping_waves(100, 15, overlap=0.5, correlation=0.5), 2),
+        (size.two_proportions(0.001, 0.999, alpha=0.4, power=0.5), 2),
+        (size.kappa(0.5, [0.5, 0.5], width=10), 2),
+        (size.index(90), 2),
+        (size.pls_inverse_square_root(0.999, power=0.1), 2),
+    ],
+)
+def test_no_plan_is_smaller_than_its_own_quantity_needs(plan, least):
+    assert plan.exact < 1.5
+    assert plan.n == least
+    assert np.isfinite(plan.at(plan.n))
+    assert "is the fewest with which" in str(plan)
+    assert plan.issued >= plan.n
+
+
+@pytest.mark.parametrize("deff", [1.0, 1.8])
+def test_an_aim_that_any_sample_reaches_is_questioned(deff):
+    plan = size.reliability_width(0.8, 5, 1e9, deff=deff)
+    assert plan.n == math.ceil(2 * deff)
+    assert "is the aim what was meant" in str(plan)
+    assert np.isfinite(plan.at(plan.n))
+    assert "is the aim" not in str(size.reliability_width(0.8, 5, 0.1))
+
+
+def test_small_samples_name_the_approximation():
+    assert "Student's t" in str(size.mean(10, 15))
+    assert "Student's t" in str(size.two_means(20, 15))
+    assert "normal approximation to shares" in str(size.two_proportions(0.1, 0.9))
+    assert "large-sample variance" in str(size.kappa(0.5, [0.5, 0.5], width=0.9))
+    assert not size.mean(2, 15).remarks
+    assert not size.two_means(2, 15).remarks
+
+
+def test_every_domain_has_two_interviews():
+    plan = size.domains(15, {"a": 15, "b": 2}, {"a": 0.5, "b": 0.5}, response_rate=0.5)
+    assert plan.parts["n"].to_dict() == {"a": 4, "b": 2}
+    assert plan.parts["issued"].to_dict() == {"a": 8, "b": 4}
+    assert "needs: ['b']" in str(plan)
+
+
+def test_two_small_populations_are_compared_with_their_correction():
+    """The variance of a difference of two means falls by (N - n)/(N - 1); a census leaves no error, so power 1."""
+    plan, endless = size.two_means(5, 15, population=400), size.two_means(5, 15)
+    assert plan.exact == pytest.approx(net_size(endless.exact, 1, 400), rel=1e-12)
+    assert plan.at(400) == 1
+    n, z = plan.exact, stats.norm.isf(0.025)
+    se = math.sqrt(2 * 15**2 / n * (400 - n) / 399)
+    assert stats.norm.cdf(5 / se - z) == pytest.approx(0.80, rel=1e-9)
+    shares = size.two_proportions(0.5, 0.6, population=500, deff=1.2)
+    assert shares.exact == pytest.approx(net_size(size.two_proportions(0.5, 0.6).exact, 1.2, 500), rel=1e-12)
+    assert shares.at(shares.exact) == pytest.approx(0.80, rel=1e-9)
+
+
+def test_design_effect_and_response_raise_model_and_rater_sizes():
+    assert size.rmsea_size(100, deff=1.5).exact == pytest.approx(1.5 * size.rmsea_size(100).exact, rel=1e-12)
+    assert size.rmsea_size(100, deff=1.5).at(1.5 * 132) == pytest.approx(size.rmsea_size(100).at(132), rel=1e-12)
+    assert size.pls_ten_times(ecsi_mobile(), deff=1.5).n == 60
+    assert size.kappa(0.7, [0.5, 0.5], width=0.2, response_rate=0.9).issued == math.ceil(195.91 / 0.9)
+    with pytest.raises(SpecError, match="response_rate=0"):
+        size.kappa(0.7, [0.5, 0.5], width=0.2, response_rate=0)
+
+
+@pytest.mark.parametrize("level", [0.995, 0.999, 0.9999])
+def test_a_level_is_printed_as_it_is(level):
+    shown = f"{100 * level:g}%"
+    for plan in (
+        size.mean(2, 15, level=level),
+        size.proportion(0.05, level=level),
+        size.relative_error(0.2, 0.3, level=level),
+        size.domains(2, 15, {"a": 0.5, "b": 0.5}, level=level),
+        size.reliability_width(0.8, 5, 0.1, level=level),
+        size.bonett(0.7, 0.8, 5, level=level),
+        size.kappa(0.5, [0.5, 0.5], width=0.2, level=level),
+        size.index(level=level),
+    ):
+        assert shown in str(plan)
+        assert "100%" not in str(plan) + plan.axis
+    assert "0.9999999" in str(size.two_means(2, 15, power=0.9999999))
+    assert "> 0.999" in str(size.rmsea_power(500, 2000))
+
+
 @pytest.mark.parametrize("plan", [size.mean(2, 15), size.two_means(2, 15), size.kappa(0.5, [0.5, 0.5], width=0.2),
                                   size.domains(2, 15, {"a<b>": 0.5, "c": 0.5}), size.rmsea_power(20, 200)])  # fmt: skip
 def test_faces(plan):

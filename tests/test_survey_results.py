@@ -224,7 +224,10 @@ def test_results_do_not_depend_on_the_width_of_the_terminal(clus1):
         (lambda f: {"data": [1, 2]}, "need a survey or a DataFrame, got list"),
         (lambda f: {"by": "stype", "data": f.assign(stype=f["stype"].where(f.index > 2))}, r"domain stype \(3\)"),
         (lambda f: {"by": "style"}, r"not in the data: \['style'\]"),
-        (lambda f: {"weights": weight.post_stratify(f[:90], "pw", {"sch.wide": {"No": 1072, "Yes": 5122}})}, "shape"),
+        (
+            lambda f: {"weights": weight.post_stratify(f[:90], "pw", {"sch.wide": {"No": 1072, "Yes": 5122}})},
+            "belong to 90 rows",
+        ),
     ],
 )
 def test_bad_data_are_named(clus1, change, message):
@@ -290,3 +293,13 @@ def test_values_that_do_not_vary_have_no_error_and_no_design_effect(clus1):
     found = estimate.mean(clus1.assign(c=3.1), "c", CLUS1)
     assert found.se == pytest.approx(0, abs=1e-12)
     assert np.isnan(found.deff)
+
+
+@pytest.mark.parametrize("level", [0.995, 0.999])
+def test_a_level_is_printed_as_it_is(clus1, level):
+    one = estimate.mean(clus1, "api00", CLUS1, level=level)
+    table = estimate.mean(clus1, ["api00", "api99"], CLUS1, level=level)
+    quantiles = estimate.quantile(clus1, "api00", CLUS1, level=level)
+    for found in (one, table, quantiles):
+        assert f"{100 * level:g}%" in str(found)
+        assert "100%" not in str(found)

@@ -60,6 +60,11 @@ class Allocation:
         low = np.minimum(self.minimum, self.table["population"])
         return tuple(self.table.index[(self.table["unbounded"] < low) & (self.table["exact"] <= low)])
 
+    @property
+    def left_out(self) -> tuple[Any, ...]:
+        """Strata that get no unit: nobody in them can be drawn, and no estimate covers them."""
+        return tuple(self.table.index[self.table["n"] == 0])
+
     def to_frame(self) -> pd.DataFrame:
         """The table, raw numbers."""
         return self.table
@@ -72,6 +77,8 @@ class Allocation:
             text += f"; all units taken in {some(self.take_all)}"
         if self.raised:
             text += f"; raised to the minimum of {self.minimum}: {some(self.raised)}"
+        if self.left_out:
+            text += f"; without any unit, hence outside every estimate: {some(self.left_out)}"
         return text
 
     __repr__ = __str__
@@ -118,7 +125,8 @@ def allocate(
     cost
         Cost of one interview in each stratum, in any unit; for ``"optimal"``.
     minimum
-        At least so many units in each stratum (or all, where it has fewer); 2 are needed for a variance.
+        At least so many units in each stratum (or all, where it has fewer); 2 are needed for a variance. With 0 a
+        stratum may get none: the result names it, and :func:`csi_lab.sampling.select.stratified` refuses to draw.
 
     Returns
     -------

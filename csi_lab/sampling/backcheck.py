@@ -16,6 +16,7 @@ from csi_lab.answers import require_numbers
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.reliability.coefficient import require_level
 from csi_lab.sampling.columns import require_present
+from csi_lab.sampling.percent import percent
 from csi_lab.sampling.sample_size import SampleSize, is_number, not_share, not_whole, quantile, refuse
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def backcheck_size(interviews: int, falsified: int, *, chance: float = 0.95) -> 
         aim="chance",
         target=float(chance),
         axis="chance of meeting a falsified interview",
-        assumptions={"interviews": f"{m}", "falsified": f"{k}", "chance": f"{chance:g}"},
+        assumptions={"interviews": f"{m}", "falsified": f"{k}", "chance": f"{chance:.10g}"},
         achieved=partial(_found, np.array(float(m)), np.array(float(k))),
         least=1,
         population=m,
@@ -217,13 +218,13 @@ class BackCheck:
         """Agreement of each item in percent."""
         from csi_lab.plots import bars
 
-        percent = 100 * self.table[["estimate", "low", "high"]]
-        return bars(percent, xlabel=f"answers that agree, % ({self.level:.0%} interval)", limits=(0, 118), ax=ax)
+        shown = 100 * self.table[["estimate", "low", "high"]]
+        return bars(shown, xlabel=f"answers that agree, % ({percent(self.level)} interval)", limits=(0, 118), ax=ax)
 
     def __str__(self) -> str:
         lines = [
             f"back-check of {self.interviews} interviews: {self.value:.1%} of {self.compared} answers agree, "
-            f"{self.level:.0%} CI [{self.low:.1%}, {self.high:.1%}]"
+            f"{percent(self.level)} CI [{self.low:.1%}, {self.high:.1%}]"
         ]
         if self.missing:
             lines.append(f"  {self.missing} answers not compared (missing in one of the two)")

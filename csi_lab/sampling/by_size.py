@@ -67,6 +67,10 @@ def pps(
 
     Notes
     -----
+    ``"sampford"`` is exact by a table of N n entries up to 4 million of them; beyond, samples are tried until all their
+    units differ, which succeeds only while n is small beside N (n^2 / N up to about 20). For a sample of thousands from
+    a register use ``"systematic"``, which takes one pass, or ``"brewer"``; or draw within strata.
+
     Units as large as the sampling interval are taken with certainty, again until none is left, and named. The design
     treats the other units as drawn with replacement (no finite population correction), which is the usual, cautious
     variance; :func:`csi_lab.sampling.totals.horvitz_thompson` with ``joint`` is the exact one. Certain units form a

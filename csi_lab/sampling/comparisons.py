@@ -13,8 +13,8 @@ from csi_lab.design import Design
 from csi_lab.errors import DataError, SpecError
 from csi_lab.sampling.collecting import collected, columns_of, domains_of, named, only, roots, row_index, usable_rows
 from csi_lab.sampling.linear import Degrees, Gaps, Respondents, Sums
-from csi_lab.sampling.nested import Lonely
 from csi_lab.sampling.results import Difference, Estimate, Estimates, critical, require_level
+from csi_lab.sampling.stage_variance import Lonely
 
 
 def ratio(

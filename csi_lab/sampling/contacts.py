@@ -14,6 +14,7 @@ from csi_lab.errors import DataError, SpecError
 from csi_lab.reliability.coefficient import require_level
 from csi_lab.sampling.backcheck import wilson
 from csi_lab.sampling.columns import require_present, shown_rows
+from csi_lab.sampling.percent import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,9 +29,11 @@ OUTCOMES = {
     "O": "other eligible case without interview",
     "UH": "unknown whether there is a household",
     "UO": "unknown, other",
+    "NE": "not eligible",
 }
-# Which of a case's outcomes is its disposition: an interview before all, then the outcome that says most.
-PRIORITY = ("I", "P", "R", "O", "NC", "UH", "UO")
+# Which of a case's outcomes is its disposition: an interview before all, then the outcome that says most. A case that
+# turned out not to be eligible is none, whatever was said at other calls.
+PRIORITY = ("I", "P", "NE", "R", "O", "NC", "UH", "UO")
 # Attempts are pooled until this many completes are expected in each class of the test.
 EXPECTED_PER_CLASS = 5
 
@@ -45,7 +48,8 @@ class ContactRecord:
         Calls per completed interview, 1/p under the geometric model, with standard error and interval (Wilson's for p,
         turned round). NaN without a complete.
     counts
-        Cases by final disposition, classes ``I, P, R, NC, O, UH, UO``: what response rates are computed from.
+        Cases by final disposition, classes ``I, P, R, NC, O, UH, UO, NE``: what
+        :func:`csi_lab.sampling.response.rates` computes response rates from.
     cases
         One row per case: ``disposition`` and ``calls``.
     rates
@@ -95,7 +99,7 @@ class ContactRecord:
         table = self.attempts
         at = table.index.to_numpy()
         ax.vlines(at, 100 * table["low"], 100 * table["high"], color="#1f2933", lw=1.2)
-        ax.plot(at, 100 * table["estimate"], "o", color="#2f6f9f", label=f"by attempt, {self.level:.0%} interval")
+        ax.plot(at, 100 * table["estimate"], "o", color="#2f6f9f", label=f"by attempt, {percent(self.level)} interval")
         overall = 100 * self.counts["I"] / self.calls
         ax.axhline(overall, color="#b3423a", lw=1, ls="--", label=f"geometric model: {overall:.1f} %")
         ax.set(xlabel="attempt", ylabel="completed interviews per call, %")
@@ -115,7 +119,7 @@ class ContactRecord:
         ]
         if self.counts["I"]:
             lines.append(
-                f"  {self.value:.2f} calls per complete, {self.level:.0%} CI [{self.low:.2f}, {self.high:.2f}]"
+                f"  {self.value:.2f} calls per complete, {percent(self.level)} CI [{self.low:.2f}, {self.high:.2f}]"
                 + (f"; same chance at every attempt: p = {self.p:.3g}" if np.isfinite(self.p) else "")
             )
         else:
@@ -147,7 +151,7 @@ def contact_record(
        cooperation = \frac{I}{I + P + R + O}, \qquad \frac{1}{\hat p} = \frac{calls}{I}
 
     (contact rate 1 and cooperation rate 1 of AAPOR), ``contact_known`` without UH and UO (contact rate 3),
-    ``cooperation_able`` without O (cooperation rate 3).
+    ``cooperation_able`` without O (cooperation rate 3). Cases that are not eligible (NE) are in none of them.
 
     Parameters
     ----------
@@ -158,8 +162,8 @@ def contact_record(
     order
         Column that puts the calls of a case in order (time or number of the attempt); ``None``: the order of the rows.
     codes
-        Outcome code of the log to class (``"I"``, ``"P"``, ``"R"``, ``"NC"``, ``"O"``, ``"UH"``, ``"UO"``); ``None``:
-        the log holds classes.
+        Outcome code of the log to class (``"I"``, ``"P"``, ``"R"``, ``"NC"``, ``"O"``, ``"UH"``, ``"UO"``, ``"NE"``);
+        ``None``: the log holds classes.
     priority
         The class that decides a case's disposition when its calls had several, first to last.
     level
@@ -174,13 +178,14 @@ def contact_record(
     DataError
         If columns are absent, values missing, or outcomes unknown; all are named.
     SpecError
-        If the priority is not an order of the seven classes, codes map to unknown classes, or the level is off.
+        If the priority is not an order of the eight classes, codes map to unknown classes, or the level is off.
 
     Notes
     -----
     The geometric model lets every call succeed with the same chance p; the test says whether the log contradicts it.
     Late attempts usually succeed less often, because those easy to reach are done: then 1/p understates what one more
-    interview costs. Rates treat the cases as a simple random sample.
+    interview costs. Rates treat the cases as a simple random sample. Response rates, also those that estimate how many
+    unknown cases are eligible (RR3, RR4, REF2, CON2), come from ``response.rates(record.counts)``.
 
     References
     ----------
@@ -268,7 +273,7 @@ def _rates(counts: Mapping[str, int], level: float) -> pd.DataFrame:
 
     met = counts["I"] + counts["P"] + counts["R"] + counts["O"]
     parts = {
-        "contact": (met, sum(counts.values())),
+        "contact": (met, sum(counts.values()) - counts["NE"]),
         "contact_known": (met, met + counts["NC"]),
         "cooperation": (counts["I"], met),
         "cooperation_able": (counts["I"], met - counts["O"]),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import html
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from csi_lab.errors import DataError, EstimationError, SpecError
+from csi_lab.near_pairs import most_different, near_pairs
 from csi_lab.sampling.columns import require_present
 from csi_lab.sampling.sample_size import not_share, not_whole, refuse
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 # Share of equal answers above which two interviews are looked at again.
 AGREEMENT = 0.95
-# Bytes compared at once.
-BLOCK = 8_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +70,7 @@ class Duplicates:
         if ax is None:
             _, ax = plt.subplots(figsize=(6.0, 3.0), layout="constrained")
         different = np.rint((1 - self.pairs["agreement"].to_numpy(dtype=float)) * self.items).astype(int)
-        values = np.arange(_most_different(self.items, self.cut) + 1) if self.items else np.arange(1)
+        values = np.arange(most_different(self.items, self.cut) + 1) if self.items else np.arange(1)
         ax.bar(values, [(different == v).sum() for v in values], color="#2f6f9f", width=0.7)
         ax.set_xticks(values)
         ax.set(xlabel=f"answers that differ, of {self.items}", ylabel="pairs of interviews")
@@ -148,10 +146,9 @@ def duplicates(
 
     Notes
     -----
-    A missing answer agrees with a missing answer. Two interviews that differ in at most d of k items agree completely
-    in at least one of d + 1 groups of items, so only interviews that share such a group are compared: the result is
-    that of comparing all pairs, without their memory. Similar answers alone are no proof: on short or very skewed
-    scales honest interviews agree, and so do straight-liners, who are marked.
+    A missing answer agrees with a missing answer. The result is that of comparing all pairs, without their memory: see
+    :func:`csi_lab.near_pairs.near_pairs`. Similar answers alone are no proof: on short or very skewed scales honest
+    interviews agree, and so do straight-liners, who are marked.
 
     References
     ----------
@@ -257,60 +254,21 @@ def _common_codes(frame: pd.DataFrame, items: list[str]) -> np.ndarray:
     return codes
 
 
-def _most_different(k: int, agreement: float) -> int:
-    """The largest number d of different answers with (k - d) / k above the agreement."""
-    return max(math.ceil(k * (1 - agreement) - 1e-9) - 1, 0)
-
-
 def _close_pairs(codes: np.ndarray, agreement: float, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Pairs ``(m, 2)`` of rows of ``codes`` with agreement above the cut, and that agreement."""
-    n, k = codes.shape
-    d = _most_different(k, agreement)
+    k = codes.shape[1]
     found: list[np.ndarray] = []
     seen = 0
-    for group in range(d + 1):
-        # Neighbouring items are alike, so that each group takes items from everywhere.
-        _, label = np.unique(codes[:, group :: d + 1], axis=0, return_inverse=True)
-        label = label.reshape(-1)
-        order = np.argsort(label, kind="stable")
-        ends = np.flatnonzero(np.diff(label[order])) + 1
-        for bucket in np.split(order, ends):
-            if len(bucket) < 2:
-                continue
-            for keys in _within(codes, bucket, d, n):
-                found.append(keys)
-                seen += len(keys)
-                if seen > most:
-                    # One pair can be met in several groups of items.
-                    found = [np.unique(np.concatenate(found))]
-                    seen = len(found[0])
-                    if seen > most:
-                        raise EstimationError(
-                            f"more than {most:,} pairs of interviews agree in more than {agreement:.0%} of {k} items: "
-                            "give more items, raise agreement=, or leave out items that everybody answers alike"
-                        )
+    for first, second, apart in near_pairs(codes, most_different(k, agreement)):
+        found.append(np.column_stack([np.minimum(first, second), np.maximum(first, second), apart]))
+        seen += len(first)
+        if seen > most:
+            raise EstimationError(
+                f"more than {most:,} pairs of interviews agree in more than {agreement:.0%} of {k} items: give more "
+                "items, raise agreement=, or leave out items that everybody answers alike"
+            )
     if not found:
         return np.zeros((0, 2), dtype=int), np.zeros(0)
-    keys = np.unique(np.concatenate(found))
-    pairs = np.column_stack([keys // n, keys % n])
-    same = np.concatenate(
-        [
-            (codes[part[:, 0]] == codes[part[:, 1]]).mean(axis=1)
-            for part in np.array_split(pairs, 1 + len(pairs) // 50_000)
-        ]
-    )
-    return pairs, same
-
-
-def _within(codes: np.ndarray, bucket: np.ndarray, d: int, n: int) -> Iterator[np.ndarray]:
-    """Pairs of one bucket that differ in at most d items, as numbers first * n + second, block by block."""
-    bucket = np.sort(bucket)
-    inside = codes[bucket]
-    step = max(1, BLOCK // (len(bucket) * codes.shape[1]))
-    for start in range(0, len(bucket), step):
-        block = inside[start : start + step]
-        rest = inside[start:]
-        differ = (block[:, None, :] != rest[None, :, :]).sum(axis=2)
-        i, j = np.nonzero(differ <= d)
-        later = j > i
-        yield bucket[start + i[later]] * n + bucket[start + j[later]]
+    pairs = np.concatenate(found)
+    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+    return pairs[:, :2], 1 - pairs[:, 2] / k

@@ -16,8 +16,8 @@ from csi_lab.errors import CsiLabWarning, EstimationError, SpecError
 from csi_lab.moments import Moments
 from csi_lab.sampling.collecting import only, roots
 from csi_lab.sampling.linear import Degrees, Gaps, Respondents
-from csi_lab.sampling.nested import Lonely
 from csi_lab.sampling.results import COLUMNS, Estimate, Estimates, critical, require_level
+from csi_lab.sampling.stage_variance import Lonely
 
 # Rows whose products are held at once.
 ROWS_AT_ONCE = 2_048

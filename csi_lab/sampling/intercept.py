@@ -12,6 +12,7 @@ from scipy import special
 from csi_lab.errors import DataError
 from csi_lab.reliability.coefficient import require_level
 from csi_lab.sampling.columns import numbers_of, require_present, shown_rows
+from csi_lab.sampling.percent import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,14 +81,14 @@ class InterceptMean:
             ax.annotate(f"{value:.2f}", (value, at), xytext=(0, 7), textcoords="offset points", ha="center")
         ax.set_yticks(place, ["weights 1/visits", "no weights"])
         ax.set_ylim(-0.6, 1.6)
-        ax.set_xlabel(f"mean of {self.column}, {self.level:.0%} interval", parse_math=False)
+        ax.set_xlabel(f"mean of {self.column}, {percent(self.level)} interval", parse_math=False)
         ax.spines[["top", "right"]].set_visible(False)
         return ax
 
     def __str__(self) -> str:
         left_out = f", {self.dropped} left out (missing)" if self.dropped else ""
         return (
-            f"mean of {self.column} over persons = {self.value:.3f}, {self.level:.0%} CI "
+            f"mean of {self.column} over persons = {self.value:.3f}, {percent(self.level)} CI "
             f"[{self.low:.3f}, {self.high:.3f}], n = {self.n} (effective {self.n_effective:.1f}){left_out}\n"
             f"  over visits, unweighted: {self.naive:.3f} [{self.naive_low:.3f}, {self.naive_high:.3f}]; "
             f"length bias {self.length_bias:+.3f}"

@@ -12,6 +12,7 @@ from scipy import special
 from csi_lab.errors import DataError, EstimationError
 from csi_lab.reliability.coefficient import require_level
 from csi_lab.sampling.columns import numbers_of, require_present
+from csi_lab.sampling.percent import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,14 +89,14 @@ class InterviewerEffect:
         for tick in ax.get_yticklabels():
             tick.set_parse_math(False)
         ax.set_ylabel("interviewer")
-        ax.set_xlabel(f"mean of {self.column}, {self.level:.0%} interval", parse_math=False)
+        ax.set_xlabel(f"mean of {self.column}, {percent(self.level)} interval", parse_math=False)
         ax.spines[["top", "right"]].set_visible(False)
         return ax
 
     def __str__(self) -> str:
         left_out = f", {self.dropped} rows left out (missing)" if self.dropped else ""
         return (
-            f"interviewer effect on {self.column}: rho = {self.value:.4f}, {self.level:.0%} CI "
+            f"interviewer effect on {self.column}: rho = {self.value:.4f}, {percent(self.level)} CI "
             f"[{self.low:.4f}, {self.high:.4f}] ({self.interval}), F({self.df1}, {self.df2}) = {self.f:.2f}, "
             f"p = {self.p:.3g}\n"
             f"  design effect {self.deff:.2f} [{self.deff_low:.2f}, {self.deff_high:.2f}] at a workload of "

@@ -10,16 +10,18 @@ import numpy as np
 from scipy import sparse
 
 from csi_lab.errors import EstimationError, SpecError
-from csi_lab.sampling.adjustment import AdjustedWeights, Step, as_adjusted
+from csi_lab.sampling.adjustment import AdjustedWeights, as_adjusted
+from csi_lab.sampling.adjustment_step import Step
 from csi_lab.sampling.calibration import fit_margins
 from csi_lab.sampling.margins import Margin, read_margins
+from csi_lab.sampling.matching import frame_of
 from csi_lab.sampling.numeric_totals import Bounds, calibrated_step, check_options, ratio_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def post_stratify(frame: pd.DataFrame, weights: Any, totals: Any) -> AdjustedWeights:
+def post_stratify(frame: Any, weights: Any, totals: Any) -> AdjustedWeights:
     r"""Post-stratification: weights scaled so that every cell has its population count.
 
     .. math:: w_k = d_k \frac{N_g}{\sum_{g} d}
@@ -27,10 +29,10 @@ def post_stratify(frame: pd.DataFrame, weights: Any, totals: Any) -> AdjustedWei
     Parameters
     ----------
     frame
-        One row per respondent.
+        One row per respondent; also a survey or a drawn :class:`~csi_lab.sampling.sample.Sample`.
     weights
         Weights before: a column's name, an array, :class:`~csi_lab.sampling.adjustment.AdjustedWeights`, or ``None``
-        for equal weights.
+        for those that the design of a survey or sample names, else equal weights.
     totals
         One column, or one tuple of columns that are crossed, to counts per category: ``{"sex": {"f": 510, "m": 490}}``,
         ``{("sex", "age"): {("f", "18-29"): 80, ...}}``; or a Series whose index names are the columns, e.g.
@@ -62,7 +64,7 @@ def post_stratify(frame: pd.DataFrame, weights: Any, totals: Any) -> AdjustedWei
     >>> post_stratify(frame, "w", {"sex": {"f": 60, "m": 50}}).values.tolist()
     [15.0, 45.0, 50.0]
     """
-    before = as_adjusted(frame, weights)
+    before, frame = as_adjusted(frame, weights), frame_of(frame)
     margins, notes = read_margins(frame, before.values, totals, what="totals")
     if len(margins) != 1:
         raise SpecError(
@@ -74,11 +76,12 @@ def post_stratify(frame: pd.DataFrame, weights: Any, totals: Any) -> AdjustedWei
     after = redo(before.values[None])[0]
     method = f"post-stratified by {margin.name!r} ({len(margin.categories)} cells)"
     table = margin.table(before.values, after)
-    return before.then(Step(method, before.values, after, table, notes, redo, margin.indicators))
+    step = Step(method, before.values, after, table, notes, redo, margin.indicators)
+    return before.then(step, frame, margin.columns)
 
 
 def rake(
-    frame: pd.DataFrame,
+    frame: Any,
     weights: Any,
     margins: Any,
     *,
@@ -118,7 +121,9 @@ def rake(
 
     Notes
     -----
-    Agrees with ``survey::rake``: see ``tests/reference/survey``.
+    The weights agree with ``survey::rake``, the standard errors of estimates with ``survey::calibrate(calfun =
+    "raking")``: they are those of ``rake`` only where the weights before are equal, see
+    :meth:`~csi_lab.sampling.adjustment.AdjustedWeights.contributions` and ``tests/reference/survey``.
 
     References
     ----------
@@ -139,14 +144,14 @@ def rake(
          age    1           30.0     2.0   30.0
                 2           70.0     2.0   70.0
     """
-    before = as_adjusted(frame, weights)
+    before, frame = as_adjusted(frame, weights), frame_of(frame)
     check_options(tolerance, max_iterations)
     found, notes = read_margins(frame, before.values, margins)
     names = ", ".join(repr(m.name) for m in found)
     if bounds is not None:
         ratio = ratio_of("raking", bounds)
         method = f"raked to {names}, ratios within {bounds[0]:g} to {bounds[1]:g}"
-        return calibrated_step(before, found, {}, ratio, method, notes, tolerance, max_iterations)
+        return calibrated_step(frame, before, found, {}, ratio, method, notes, tolerance, max_iterations)
     codes, wanted = [m.codes for m in found], [m.wanted for m in found]
     after, converged, cycles = fit_margins(
         codes, wanted, before.values[None], tolerance=tolerance, max_iterations=max_iterations
@@ -156,9 +161,8 @@ def rake(
     redo = partial(_rake_again, margins=found, tolerance=tolerance, max_iterations=max_iterations)
     columns = sparse.hstack([m.indicators for m in found]).tocsr()
     method = f"raked to {names} ({cycles} cycles)"
-    return before.then(
-        Step(method, before.values, after[0], _table(found, before.values, after[0]), notes, redo, columns)
-    )
+    step = Step(method, before.values, after[0], _table(found, before.values, after[0]), notes, redo, columns)
+    return before.then(step, frame, [c for m in found for c in m.columns])
 
 
 def _rake_again(weights: np.ndarray, margins: Sequence[Margin], tolerance: float, max_iterations: int) -> np.ndarray:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from scipy import sparse
 
-from csi_lab.answers import infinite_values, require_columns, require_numbers, split_weights
+from csi_lab.answers import infinite_values, require_columns, require_numbers, require_possible, split_weights
 from csi_lab.design import Design
 from csi_lab.errors import DataError, SpecError
 from csi_lab.moments import Moments
-from csi_lab.sampling.nested import Lonely, Nested, require_lonely
+from csi_lab.sampling.nested import Nested
+from csi_lab.sampling.stage_variance import Lonely, require_lonely
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,6 +103,7 @@ class Respondents:
             raise DataError(f"need a survey or a DataFrame, got {type(data).__name__}")
         if not len(frame):
             raise DataError("the data have no rows")
+        require_possible(data, getattr(data, "items", ()))
         twice = sorted({str(c) for c in frame.columns[frame.columns.duplicated()]})
         if twice:
             raise DataError(f"columns share a name: {twice}; rename them")
@@ -119,8 +121,8 @@ class Respondents:
         if weights is not None and adjusted is None and design.weights is not None:
             raise SpecError(f"weights are given twice: weights= and the design column {design.weights!r}")
         if adjusted is not None:
-            # Adjusted weights grew out of the design's; they take their place.
-            design = replace(design, weights=None)
+            # Adjusted weights grew out of the design's; they take their place, each at its own row.
+            design, adjusted = replace(design, weights=None), adjusted.aligned(frame)
         require_columns(frame, design.columns)
         nested = Nested.of(frame, design)
         notes: tuple[str, ...] = ()
@@ -135,6 +137,9 @@ class Respondents:
                     "them; name the column of weights"
                 )
             w, notes = 1 / nested.probability, ("weights are population over sample size",)
+        notes = (*notes, *nested.said_of_single_units(lonely))
+        if lonely == "with replacement":
+            nested = nested.with_replacement()
         expanding = w is not None
         w = np.ones(len(frame)) if w is None else w
         if not w.any():

@@ -31,12 +31,15 @@ class Margin:
         Their counts ``(c,)``, > 0.
     codes
         Number of each row's category ``(n,)``; -1 for rows that stand for nobody and have none.
+    columns
+        The columns.
     """
 
     name: str
     categories: tuple[Any, ...]
     wanted: np.ndarray
     codes: np.ndarray
+    columns: tuple[str, ...] = ()
 
     def sums(self, weights: np.ndarray) -> np.ndarray:
         """Sum of weights per category ``(..., c)`` of weights ``(..., n)``."""
@@ -118,7 +121,9 @@ def read_margins(
             problems.append(f"{name}: {wrong}")
             continue
         values = {k: float(v) for k, v in dict(counts).items()}
-        margin = Margin(name, tuple(values), np.array(list(values.values())), _codes(frame, columns, list(values)))
+        margin = Margin(
+            name, tuple(values), np.array(list(values.values())), _codes(frame, columns, list(values)), columns
+        )
         faults = _misfits(frame, columns, margin, weights)
         problems += [f"{name}: {fault}" for fault in faults]
         # An empty category that is also empty in the population needs no column of its own.
@@ -126,7 +131,9 @@ def read_margins(
         if empty and not faults:
             notes.append(f"{name}: categories with a count of 0 and nobody in the sample left out: {empty}")
             kept = {k: v for k, v in values.items() if v > 0}
-            margin = Margin(name, tuple(kept), np.array(list(kept.values())), _codes(frame, columns, list(kept)))
+            margin = Margin(
+                name, tuple(kept), np.array(list(kept.values())), _codes(frame, columns, list(kept)), columns
+            )
         found.append(margin)
     if problems:
         raise DataError(listed(problems, f"the {what} do not fit the sample"), problems)

@@ -21,8 +21,8 @@ from csi_lab.sampling.collecting import (
     usable_rows,
 )
 from csi_lab.sampling.linear import Degrees, Gaps, Respondents
-from csi_lab.sampling.nested import Lonely
 from csi_lab.sampling.results import Estimate, Estimates, require_level
+from csi_lab.sampling.stage_variance import Lonely
 
 
 def mean(
@@ -66,6 +66,9 @@ def mean(
     lonely
         What a stratum with a single sampling unit adds to the variance: ``"raise"`` an error, ``"certainty"`` nothing,
         ``"centred"`` the squared distance from the mean of all units, ``"average"`` as much as the others on average.
+        The same goes for a unit of an earlier stage with a single unit of the next (one person per household); for
+        these ``"with replacement"`` treats the first stage as drawn with replacement in the strata concerned: the
+        variance then needs no units within units and is a little too large. Notes say what was done.
     df
         Degrees of freedom: ``"present"`` primary units minus strata among the rows used (R's ``subset``, Stata's
         domains); ``"design"`` those of the whole sample (R's ``svyby``); or a number (``inf``: normal intervals).

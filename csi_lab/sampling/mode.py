@@ -1,4 +1,9 @@
-"""Choosing the mode of data collection: telephone, intercept, household, mail or web, by weighted criteria."""
+"""Choosing the mode of data collection: telephone, intercept, household, mail or web, by weighted criteria.
+
+What happens once a mode is chosen is in two other rooms: :mod:`csi_lab.sampling.fieldwork` has contact records,
+intercept samples, the effect of interviewers and back-checks; :mod:`csi_lab.sampling.error_budget` adds up the errors
+of a mode.
+"""
 
 from __future__ import annotations
 

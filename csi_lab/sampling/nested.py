@@ -3,127 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
 from csi_lab.design import Design
-from csi_lab.errors import DataError, SpecError, listed
+from csi_lab.errors import DataError, listed
+from csi_lab.sampling.stage_variance import SHOWN, WHAT_LONELY_ADD, Lonely, Stage, adding, sums_of
 from csi_lab.units import _codes
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Lonely = Literal["raise", "certainty", "centred", "average"]
-LONELY = ("raise", "certainty", "centred", "average")
-# Offenders of one kind that a message names; it counts the rest.
-SHOWN = 12
 # Units times estimates that are held as one table; beyond, the many zeros of domains are left out.
 DENSE_CELLS = 20_000_000
-
-
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """One stage of selection.
-
-    Attributes
-    ----------
-    parent
-        ``(u,)`` for each unit the number of its stratum (first stage) or of the unit above it.
-    counts, fractions
-        ``(parents,)`` units drawn from each parent, and which share of its units that is (0: not known or tiny).
-    factor
-        ``(parents,)`` product of the sampling fractions of all stages above.
-    labels
-        Names of the parents.
-    """
-
-    parent: np.ndarray
-    counts: np.ndarray
-    fractions: np.ndarray
-    factor: np.ndarray
-    labels: tuple[str, ...]
-
-    @cached_property
-    def alone(self) -> np.ndarray:
-        """Parents that hold a single unit not taken with certainty: its variance is not known."""
-        return np.flatnonzero((self.counts == 1) & (self.fractions < 1) & (self.factor > 0))
-
-    def covariance(self, codes: np.ndarray, totals: np.ndarray, lonely: Lonely) -> np.ndarray:
-        r"""What this stage adds to the covariance of k estimates, ``(k, k)``.
-
-        .. math:: \sum_h F_h (1 - f_h) \frac{n_h}{n_h - 1} \sum_{i \in h} (z_i - \bar z_h)(z_i - \bar z_h)'
-
-        over parents h with n units, f their sampling fraction and F the product of the fractions above. Units that are
-        not among ``codes`` have the total 0 and count in the means.
-        """
-        weights, means = self._weights(codes, totals, lonely)
-        home = self.parent[codes]
-        centred = totals - means[home]
-        found = (centred * weights[home, None]).T @ centred
-        absent = self.counts - np.bincount(home, minlength=len(self.counts))
-        found += (means * (weights * absent)[:, None]).T @ means
-        alone = self.alone
-        if lonely == "centred" and len(alone):
-            # The mean over all units stands in for that of the stratum; units outside a domain have the total 0.
-            inside = np.flatnonzero(np.isin(self.parent, alone))
-            place = np.full(len(self.parent), -1)
-            place[codes] = np.arange(len(codes))
-            own = np.where(place[inside, None] >= 0, totals[place[inside]], 0.0)
-            gap = own - totals.sum(axis=0) / self.counts.sum()
-            size = ((1 - self.fractions) * self.factor)[self.parent[inside], None]
-            found += (gap * size).T @ gap
-        return found
-
-    def cross(self, units: sparse.csr_array, lonely: Lonely) -> np.ndarray:
-        """The same for a sparse table ``(u, k)`` of totals, from sums of squares and products."""
-        codes = np.flatnonzero(np.diff(units.indptr))
-        sums = (_into(self.parent, len(self.counts)) @ units).tocsr()
-        weights = self._factors(codes, lonely)
-        each = sparse.diags_array(weights[self.parent])
-        parents = sparse.diags_array(weights / self.counts)
-        found = (units.T @ (each @ units) - sums.T @ (parents @ sums)).toarray()
-        if lonely == "centred" and len(self.alone):
-            inside = np.flatnonzero(np.isin(self.parent, self.alone))
-            gap = units[inside].toarray() - np.asarray(units.sum(axis=0)) / self.counts.sum()
-            size = ((1 - self.fractions) * self.factor)[self.parent[inside], None]
-            found += (gap * size).T @ gap
-        return found
-
-    def _factors(self, codes: np.ndarray, lonely: Lonely) -> np.ndarray:
-        """n / (n - 1) (1 - f) F of every parent, 0 for lonely units after they were judged."""
-        if lonely == "raise":
-            # Where a domain does not reach, its total is zero in any other sample too.
-            there = np.intersect1d(self.alone, self.parent[codes])
-            if len(there):
-                self._refuse(there)
-        several = self.counts > 1
-        spread = np.divide(self.counts, self.counts - 1, out=np.zeros(len(self.counts)), where=several)
-        weights = spread * (1 - self.fractions) * self.factor
-        if lonely == "average" and len(self.alone):
-            all_, alone = int((self.factor > 0).sum()), len(self.alone)
-            if alone == all_:
-                self._refuse(self.alone)
-            weights = weights * all_ / (all_ - alone)
-        return weights
-
-    def _weights(self, codes: np.ndarray, totals: np.ndarray, lonely: Lonely) -> tuple[np.ndarray, np.ndarray]:
-        """Factors ``(parents,)`` and mean totals of the units ``(parents, k)``."""
-        return self._factors(codes, lonely), _sums(self.parent[codes], totals, len(self.counts)) / self.counts[:, None]
-
-    def _refuse(self, alone: np.ndarray) -> None:
-        names = [self.labels[i] for i in alone]
-        if len(self.counts) == 1:
-            raise DataError("the sample holds a single sampling unit; a variance needs two or more")
-        shown = f"{names[:SHOWN]}" + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
-        raise DataError(
-            f"a single sampling unit drawn from {shown}, so that its variance is not known: merge each with a similar "
-            "stratum in the data; declare the population size 1 where the unit was certain to be taken; or choose "
-            "lonely='certainty' (adds nothing), 'centred' (about the mean of all units) or 'average' (as the others)"
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +83,8 @@ class Nested:
                 share = fractions[home]
                 probability = share if probability is None else probability * share
             if matters:
-                stages.append(Stage(parent, counts, fractions, factor, labels))
+                over = design.stages[level - 1] if level else None
+                stages.append(Stage(parent, counts, fractions, factor, labels, over, level + 1))
                 kept = unit
             factor = (factor * fractions)[parent]
             matters = matters and bool((factor > 0).any())
@@ -221,6 +118,60 @@ class Nested:
             unit = stage.parent[unit]
         return unit
 
+    def with_replacement(self) -> Nested:
+        """The same, with strata in which a later stage has single units treated as drawn with replacement.
+
+        The totals of primary units then carry the variance of all stages, and no finite population correction is made:
+        the variance is a little too large. Other strata keep their stages.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"town": [1, 2, 2], "house": [1, 1, 2], "towns": 4, "houses": 10})
+        >>> nested = Nested.of(frame, Design(psu=("town", "house"), population=("towns", "houses")))
+        >>> nested.stages[0].fractions.tolist(), nested.with_replacement().stages[0].fractions.tolist()
+        ([0.5], [0.0])
+        """
+        strata = self._strata_with_single_units()
+        fractions = self.stages[0].fractions.copy()
+        # A primary unit that was certain has no variance but that of the later stages.
+        fractions[strata[fractions[strata] < 1]] = 0.0
+        stages: list[Stage] = []
+        factor = self.stages[0].factor
+        for stage in self.stages:
+            stages.append(replace(stage, factor=factor, fractions=stage.fractions if stages else fractions))
+            factor = (factor * stages[-1].fractions)[stage.parent]
+        return replace(self, stages=tuple(stages))
+
+    def _strata_with_single_units(self) -> np.ndarray:
+        """Numbers of the strata in which a later stage has a single unit."""
+        found = [np.zeros(0, dtype=np.int64)]
+        for level, stage in enumerate(self.stages[1:], 1):
+            home = stage.alone
+            for above in reversed(self.stages[:level]):
+                home = above.parent[home]
+            found.append(home)
+        return np.unique(np.concatenate(found))
+
+    def said_of_single_units(self, lonely: Lonely) -> tuple[str, ...]:
+        """What the reader must know about single units and their treatment."""
+        if lonely == "with replacement":
+            strata = self._strata_with_single_units()
+            certain = int((self.stages[0].fractions[strata] >= 1).sum())
+            k, all_ = len(strata) - certain, len(self.stages[0].counts)
+            where = "later stages have single units: the first stage is treated as drawn with replacement"
+            return (f"{where} (in {k} of {all_} strata)" if all_ > 1 else where,) if k else ()
+        if lonely not in WHAT_LONELY_ADD:
+            return ()
+        notes = []
+        for stage in self.stages:
+            if len(stage.alone):
+                of = "strata" if stage.above is None else f"units of {stage.above!r}"
+                count = f"{len(stage.alone)} of {int((stage.factor > 0).sum())} {of}"
+                add = WHAT_LONELY_ADD[lonely]
+                notes.append(f"single sampling units (stage {stage.number}) in {count}, {add}")
+        return tuple(notes)
+
     def degrees(self, rows: np.ndarray | None = None) -> float:
         """Primary units minus strata among some rows, or all."""
         if rows is None:
@@ -241,6 +192,7 @@ class Nested:
         lonely
             What a single unit in a stratum adds: ``"raise"`` an error, ``"certainty"`` nothing, ``"centred"`` its
             squared distance from the mean of all units, ``"average"`` as much as the other strata on average.
+            ``"with replacement"`` is :meth:`with_replacement` beforehand, and an error here.
 
         Raises
         ------
@@ -264,7 +216,7 @@ class Nested:
             found += stage.covariance(codes, totals, lonely)
             if level:
                 above, home = np.unique(stage.parent[codes], return_inverse=True)
-                totals, codes = _sums(home, totals, len(above)), above
+                totals, codes = sums_of(home, totals, len(above)), above
         return (found + found.T) / 2
 
     def joint_covariance(self, parts: Sequence[tuple[np.ndarray, np.ndarray]], lonely: Lonely = "raise") -> np.ndarray:
@@ -291,38 +243,12 @@ class Nested:
         for level, stage in reversed(list(enumerate(self.stages))):
             found += stage.cross(units, lonely)
             if level:
-                units = (_into(stage.parent, len(stage.counts)) @ units).tocsr()
+                units = (adding(stage.parent, len(stage.counts)) @ units).tocsr()
         # Within a domain deviations from the means lose fewer digits than sums of squares.
         for start, (codes, totals) in zip(ends, parts, strict=False):
             own = slice(start, start + totals.shape[1])
             found[own, own] = self.covariance(codes, totals, lonely)
         return (found + found.T) / 2
-
-
-def require_lonely(lonely: str) -> None:
-    """Refuse an unknown treatment of single units.
-
-    Raises
-    ------
-    SpecError
-        With the treatments there are.
-
-    Examples
-    --------
-    >>> require_lonely("average")
-    """
-    if lonely not in LONELY:
-        raise SpecError(f"lonely={lonely!r} is unknown; use one of {list(LONELY)}")
-
-
-def _sums(group: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
-    """Sums of the rows of ``values (p, k)`` over groups ``(size, k)``."""
-    return _into(group, size) @ np.ascontiguousarray(values)
-
-
-def _into(group: np.ndarray, size: int) -> sparse.csc_array:
-    """The matrix ``(size, p)`` that adds rows up by group."""
-    return sparse.csc_array((np.ones(len(group)), group, np.arange(len(group) + 1)), shape=(size, len(group)))
 
 
 def _fractions(

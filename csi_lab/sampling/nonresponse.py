@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy import special
 
 from csi_lab.errors import DataError, SpecError
-from csi_lab.sampling.adjustment import FIXED, AdjustedWeights, Step, as_adjusted
+from csi_lab.sampling.adjustment import AdjustedWeights, as_adjusted
+from csi_lab.sampling.adjustment_step import FIXED, Step
 from csi_lab.sampling.margins import Margin, cells_of
+from csi_lab.sampling.matching import frame_of
 from csi_lab.sampling.propensity import logistic, propensity, read_responded
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Method = Literal["strata", "inverse"]
 METHODS = ("strata", "inverse")
 
 
 def nonresponse_cells(
-    frame: pd.DataFrame,
+    frame: Any,
     weights: Any,
     cells: str | Sequence[str],
     *,
@@ -37,7 +36,8 @@ def nonresponse_cells(
     Parameters
     ----------
     frame
-        One row per sampled case, respondents and non-respondents.
+        One row per sampled case, respondents and non-respondents; also a survey or a drawn
+        :class:`~csi_lab.sampling.sample.Sample`.
     weights
         Weights before, as in :func:`csi_lab.sampling.weight.post_stratify`.
     cells
@@ -69,19 +69,20 @@ def nonresponse_cells(
     >>> nonresponse_cells(frame, "w", "area", responded="answered").values.tolist()
     [20.0, 0.0, 10.0, 10.0]
     """
-    before = as_adjusted(frame, weights)
+    before, frame = as_adjusted(frame, weights), frame_of(frame)
     answered = read_responded(frame, responded, before.values)
     columns = [cells] if isinstance(cells, str) else list(cells)
     if not columns:
         raise SpecError("name the column(s) that form the cells")
     codes, labels = cells_of(frame, columns, before.values)
-    return _by_cells(
+    step = _by_cells(
         before, answered, codes, labels, " x ".join(columns), "non-response cells by", (), smallest, largest_factor
     )
+    return before.then(step, frame, [*columns, *_named(responded)])
 
 
 def nonresponse_propensity(
-    frame: pd.DataFrame,
+    frame: Any,
     weights: Any,
     predictors: str | Sequence[str],
     *,
@@ -141,7 +142,7 @@ def nonresponse_propensity(
         raise SpecError(f"method={method!r} is unknown; use one of {list(METHODS)}")
     if not isinstance(strata, (int, np.integer)) or strata < 2:
         raise SpecError(f"strata={strata!r} must be a whole number of 2 or more")
-    before = as_adjusted(frame, weights)
+    before, frame = as_adjusted(frame, weights), frame_of(frame)
     fit = propensity(frame, before, predictors, responded=responded)
     answered = read_responded(frame, responded, before.values)
     names = ", ".join(repr(p) for p in fit.predictors)
@@ -156,7 +157,8 @@ def nonresponse_propensity(
             notes = (*notes, f"{len(used)} propensity strata instead of {strata}, because propensities are tied")
         labels = tuple(f"{k} of {len(used)}" for k in range(1, len(used) + 1))
         title = f"{len(used)} propensity strata from {names}:"
-        return _by_cells(before, answered, codes, labels, "propensity", title, notes, smallest, largest_factor)
+        step = _by_cells(before, answered, codes, labels, "propensity", title, notes, smallest, largest_factor)
+        return before.then(step, frame, [*fit.predictors, *_named(responded)])
     after = np.where(answered, d / np.where(d > 0, fit.scores, 1), 0.0)
     everyone = Margin("all", ("all",), np.array([d.sum()]), np.where(d > 0, 0, -1))
     factor = 1 / fit.scores[answered & (d > 0)]
@@ -168,7 +170,13 @@ def nonresponse_propensity(
     table = everyone.table(d, after).assign(rate=float(d[answered].sum() / d.sum()))
     redo = partial(_inverse_again, x=fit.columns, answered=answered)
     notes = (*notes, FIXED)
-    return before.then(Step(f"inverse response propensity from {names}", d, after, table, notes, redo))
+    step = Step(f"inverse response propensity from {names}", d, after, table, notes, redo)
+    return before.then(step, frame, [*fit.predictors, *_named(responded)])
+
+
+def _named(responded: Any) -> list[str]:
+    """The column of who responded, if it is one."""
+    return [responded] if isinstance(responded, str) else []
 
 
 def _by_cells(
@@ -181,7 +189,7 @@ def _by_cells(
     notes: tuple[str, ...],
     smallest: int,
     largest_factor: float,
-) -> AdjustedWeights:
+) -> Step:
     """Respondents of each cell take over the weight of the others."""
     d = before.values
     margin = Margin(name, labels, np.bincount(codes[codes >= 0], weights=d[codes >= 0], minlength=len(labels)), codes)
@@ -201,7 +209,7 @@ def _by_cells(
     notes = (*notes, FIXED)
     table = margin.table(d * answered, after).assign(rate=taken / margin.wanted, respondents=count.astype(int))
     method = f"{title} {name!r} ({len(labels)} cells)" if title.endswith("by") else f"{title} cell adjustment"
-    return before.then(Step(method, d, after, table, notes, partial(_cells_again, margin=margin, answered=answered)))
+    return Step(method, d, after, table, notes, partial(_cells_again, margin=margin, answered=answered))
 
 
 def _cells_again(weights: np.ndarray, margin: Margin, answered: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from scipy import special
 from csi_lab.errors import DataError, SpecError, listed
 from csi_lab.sampling.adjustment import as_adjusted
 from csi_lab.sampling.margins import cells_of, numbers_in, require_columns, row_labels
+from csi_lab.sampling.matching import frame_of
 from csi_lab.sampling.propensity import read_responded
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class NonresponseBias:
 
 
 def bias(
-    frame: pd.DataFrame,
+    frame: Any,
     columns: str | Sequence[str],
     *,
     responded: Any,
@@ -110,7 +111,7 @@ def bias(
     Parameters
     ----------
     frame
-        One row per sampled case.
+        One row per sampled case; also a survey or a drawn sample.
     columns
         Numeric columns; others are read as categories, and the bias is that of each category's share.
     responded
@@ -151,7 +152,7 @@ def bias(
 
     if not 0 < level < 1:
         raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
-    d = as_adjusted(frame, weights).values
+    d, frame = as_adjusted(frame, weights).values, frame_of(frame)
     answered = read_responded(frame, responded, d)
     used = d > 0
     if answered[used].all():

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from csi_lab.errors import CsiLabWarning, DataError, EstimationError, SpecError, listed
-from csi_lab.sampling.adjustment import AdjustedWeights, Step, as_adjusted
+from csi_lab.sampling.adjustment import AdjustedWeights, as_adjusted
+from csi_lab.sampling.adjustment_step import Step
 from csi_lab.sampling.calibration import DISTANCES, Distance, Ratio, independent, narrowest_bounds, solve
 from csi_lab.sampling.margins import Margin, numbers_in, outcome_table, read_margins, require_columns, row_labels
+from csi_lab.sampling.matching import frame_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +23,7 @@ Bounds = tuple[float, float]
 
 
 def calibrate(
-    frame: pd.DataFrame,
+    frame: Any,
     weights: Any,
     totals: Mapping[Any, Any],
     *,
@@ -91,7 +93,7 @@ def calibrate(
     >>> round(float(calibrated.values @ frame["spend"]), 6)
     118.0
     """
-    before = as_adjusted(frame, weights)
+    before, frame = as_adjusted(frame, weights), frame_of(frame)
     check_options(tolerance, max_iterations)
     ratio = ratio_of(distance, bounds)
     if not isinstance(totals, Mapping) or not totals:
@@ -103,10 +105,11 @@ def calibrate(
     limits = f" within {bounds[0]:g} to {bounds[1]:g}" if bounds else ""
     names = ", ".join(repr(m.name) for m in found) + ", " * bool(found and single) + ", ".join(map(repr, single))
     method = f"calibrated ({distance}{limits}) to {names}"
-    return calibrated_step(before, found, numeric, ratio, method, notes, tolerance, max_iterations)
+    return calibrated_step(frame, before, found, numeric, ratio, method, notes, tolerance, max_iterations)
 
 
 def calibrated_step(
+    frame: pd.DataFrame,
     before: AdjustedWeights,
     margins: Sequence[Margin],
     numeric: Mapping[str, tuple[np.ndarray, float]],
@@ -166,7 +169,8 @@ def calibrated_step(
         notes = (*notes, f"{cut} of {len(moved)} ratios are at a bound")
     rows = [(m.name, c) for m in margins for c in m.categories] + [(name, "total") for name in numeric]
     table = outcome_table(rows, totals, d @ x, after @ x)
-    return before.then(Step(method, d, after, table, notes, again, x[:, kept]))
+    step = Step(method, d, after, table, notes, again, x[:, kept])
+    return before.then(step, frame, [*(c for m in margins for c in m.columns), *numeric])
 
 
 def _variables(

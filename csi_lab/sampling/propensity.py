@@ -15,6 +15,7 @@ from csi_lab.errors import DataError, EstimationError, SpecError, listed
 from csi_lab.sampling.adjustment import as_adjusted
 from csi_lab.sampling.calibration import independent
 from csi_lab.sampling.margins import cells_of, numbers_in, require_columns, row_labels
+from csi_lab.sampling.matching import frame_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +96,7 @@ class PropensityFit:
 
 
 def propensity(
-    frame: pd.DataFrame, weights: Any, predictors: str | Sequence[str], *, responded: Any, level: float = 0.95
+    frame: Any, weights: Any, predictors: str | Sequence[str], *, responded: Any, level: float = 0.95
 ) -> PropensityFit:
     r"""Response propensities by weighted logistic regression, and the R-indicator.
 
@@ -136,7 +137,7 @@ def propensity(
         raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
     import pandas as pd
 
-    d = as_adjusted(frame, weights).values
+    d, frame = as_adjusted(frame, weights).values, frame_of(frame)
     answered = read_responded(frame, responded, d)
     if answered[d > 0].all():
         raise DataError("everybody responded; there is nothing to adjust for")

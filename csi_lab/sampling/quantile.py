@@ -12,8 +12,8 @@ from csi_lab.design import Design
 from csi_lab.errors import SpecError
 from csi_lab.sampling.collecting import domains_of, named, only, usable_rows
 from csi_lab.sampling.linear import Degrees, Gaps, Respondents
-from csi_lab.sampling.nested import Lonely
 from csi_lab.sampling.results import COLUMNS, Estimate, Estimates, critical, require_level
+from csi_lab.sampling.stage_variance import Lonely
 
 # Shares that differ by less are the same: the sum of weights of half the sample may miss one half by its last bit.
 TIES = 1e-12
@@ -49,8 +49,9 @@ def quantile(
     Returns
     -------
     Estimate or Estimates
-        Without design effects and covariances. An end of an interval whose share falls outside 0 to 1 is NaN, and a
-        note says so: the sample is too small for it.
+        Without design effects and covariances. An end of an interval whose share falls to 0 or below, or above 1, is
+        NaN, and a note says so: the sample is too small for it. Where the quantile is the largest value of all (the top
+        category), its share is 1 in every sample alike: the interval is that value and the error 0, and a note says so.
 
     Raises
     ------
@@ -62,7 +63,9 @@ def quantile(
     Notes
     -----
     Agrees exactly with R survey 4.1-1 ``svyquantile`` (``qrule = "math"``, ``interval.type = "mean"``), see
-    ``tests/reference/survey``.
+    ``tests/reference/survey``, with one exception: for a share below that of the smallest value alone R returns the
+    second smallest row, here it is the smallest value, which is what the rule says. They differ only where the smallest
+    value stands in a single row.
 
     References
     ----------
@@ -84,17 +87,25 @@ def quantile(
     values = people.values([column])
     rows, notes = usable_rows(people, values, by, missing)
     groups, parts = domains_of(people, by, rows)
-    found, labels, open_ends = [], [], []
+    found, labels, open_ends, tops = [], [], [], []
     for g, at in enumerate(parts):
         group = () if groups is None else (groups[g] if isinstance(groups[g], tuple) else (groups[g],))
         for share in shares:
             row, is_open = _one(people, values[column], at, float(share), level)
             found.append(row)
             labels.append((*group, share))
+            name = ", ".join(map(str, labels[-1]))
             if is_open:
-                open_ends.append(", ".join(map(str, labels[-1])))
+                open_ends.append(name)
+            elif row[0] == row[2] == row[3] and row[0] == values[column][at].max():
+                tops.append(name)
     if open_ends:
         notes = (*notes, f"too few rows for both ends of the interval: {'; '.join(open_ends)}")
+    if tops:
+        notes = (
+            *notes,
+            f"the quantile is the largest value, which shows no error (interval of length 0): {'; '.join(tops)}",
+        )
     names = [*(groups.names if groups is not None else ()), "quantile"]
     index = pd.MultiIndex.from_tuples(labels, names=names) if len(names) > 1 else pd.Index(shares, name="quantile")
     table = pd.DataFrame(found, index=index, columns=list(COLUMNS))
@@ -111,7 +122,7 @@ def _one(people: Respondents, y: np.ndarray, at: np.ndarray, share: float, level
 
     def inverse(p: float) -> float:
         """The smallest value whose cumulated share reaches p."""
-        if not 0 < p < 1:
+        if not 0 < p <= 1 + TIES:
             return np.nan
         place = np.searchsorted(cumulated, p * (1 - TIES))
         return float(y[order[min(int(place), len(order) - 1)]])

@@ -176,6 +176,12 @@ def stratified(
         if found.raised:
             notes.append(f"raised to the minimum of {minimum}: {some(found.raised)}")
     assert isinstance(wanted, Mapping)
+    never = [h for h in labels if wanted.get(h, 1) == 0]
+    if never:
+        raise SpecError(
+            f"n=0 in strata {some(never)}: nobody in them could be drawn, and the sample says nothing of them; give "
+            "each 1 or more (minimum=), merge it with a similar stratum, or leave its rows out of the register"
+        )
     stages = [Stage(None, n=wanted, method=method, order=order)]
     drawn = draw_in_stages(frame, stages, source, strata=column, id=id)
     every = [h for h in labels if wanted[h] == sizes[h]]

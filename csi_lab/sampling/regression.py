@@ -15,8 +15,8 @@ from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.sampling.collecting import columns_of, roots, usable_rows
 from csi_lab.sampling.linear import Degrees, Gaps, Respondents
-from csi_lab.sampling.nested import Lonely
 from csi_lab.sampling.results import WaldTest, critical, p_relation, require_level, shown, wald_test
+from csi_lab.sampling.stage_variance import Lonely
 
 INTERCEPT = "(intercept)"
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
 from csi_lab.design import Design
-from csi_lab.errors import DataError, EstimationError
-from csi_lab.resampling import _children, _rao_wu, require_draws
+from csi_lab.errors import CsiLabWarning, DataError, EstimationError
+from csi_lab.replicate_factors import blocks_of_draws, rao_wu_factors
+from csi_lab.resampling import require_draws
 from csi_lab.sampling.linear import Respondents
 
 
@@ -41,14 +43,21 @@ def replicate_weights(
     Returns
     -------
     ndarray
-        ``(draws, n)``, for ``csi_lab.replicates(data, weights=adjusted.values, replicate_weights=...)``.
+        ``(draws, n)``, for ``csi_lab.replicates(data, weights=adjusted, replicate_weights=...)``. A draw in which the
+        adjustment has no solution is NaN throughout; ``replicates`` leaves it out and counts it.
 
     Raises
     ------
     DataError
         If a stratum holds a single primary unit, or the weights do not belong to these rows.
     EstimationError
-        If the adjustment has no solution in some draws: their number is named.
+        If fewer than two draws have a solution.
+
+    Warns
+    -----
+    CsiLabWarning
+        If the adjustment has no solution in some draws, with their number. Draws left out are those in which a cell was
+        empty, so that many of them make errors too small: merge small cells.
 
     References
     ----------
@@ -65,9 +74,9 @@ def replicate_weights(
     """
     require_draws(draws)
     people = Respondents.of(data, design, weights=adjusted)
+    # The weights in the order of these rows.
+    adjusted = people.adjusted
     base = people.weights if adjusted is None else np.asarray(adjusted.base, dtype=float)
-    if base.shape != people.weights.shape:
-        raise DataError(f"the adjusted weights belong to {len(base)} rows; the data have {len(people.weights)}")
     # Any design whose primary units can be counted by stratum will do.
     first: Any = people.nested
     stage = people.nested.stages[0]
@@ -75,15 +84,18 @@ def replicate_weights(
         names = [stage.labels[i] for i in stage.alone]
         raise DataError(f"strata with a single primary unit: {names}; merge each with a similar stratum in the data")
     generator = np.random.default_rng(rng)
-    factors = np.concatenate([_rao_wu(first, k, child) for k, child in _children(draws, generator)])
+    factors = np.concatenate([rao_wu_factors(first, k, child) for k, child in blocks_of_draws(draws, generator)])
     found = factors[:, people.nested.primary] * base
     if adjusted is None:
         return found
     found = adjusted.again(found)
     failed = int(np.isnan(found).any(axis=1).sum())
     if failed:
-        raise EstimationError(
+        text = (
             f"the adjustment has no solution in {failed} of {draws} draws (a cell without respondents, or no "
             "convergence); merge small cells and adjust again"
         )
+        if failed > draws - 2:
+            raise EstimationError(text)
+        warnings.warn(f"{text}, or go on without these draws: they are NaN", CsiLabWarning, stacklevel=2)
     return found

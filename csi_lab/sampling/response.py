@@ -13,6 +13,7 @@ from csi_lab.answers import split_weights
 from csi_lab.errors import DataError, SpecError, listed
 from csi_lab.rates import _wilson
 from csi_lab.sampling.nonresponse_bias import NonresponseBias, bias
+from csi_lab.sampling.percent import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,7 +140,7 @@ class ResponseRates:
         ax.hlines(at, shown["low"], shown["high"], color=ACCENT, lw=2)
         ax.plot(shown["estimate"], at, "o", color=ACCENT)
         ax.set_yticks(at, list(shown.index))
-        ax.set(xlabel=f"rate, % ({self.level:.0%} interval)", xlim=(0, 100))
+        ax.set(xlabel=f"rate, % ({percent(self.level)} interval)", xlim=(0, 100))
         ax.spines[["top", "right"]].set_visible(False)
         return ax
 

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import special
 
 from csi_lab.errors import EstimationError, SpecError
+from csi_lab.sampling.percent import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +102,7 @@ class Estimate:
         deff = f", deff {self.deff if np.isfinite(self.deff) else self.deff_replace:.2f}"
         head = (
             f"{self.statistic} of {self.name}: {shown(self.value)}, se {error_shown(self.se, self.value)}, "
-            f"{self.level:.0%} CI [{shown(self.low)}, {shown(self.high)}] ({self.interval}, {self.df:g} df)"
+            f"{percent(self.level)} CI [{shown(self.low)}, {shown(self.high)}] ({self.interval}, {self.df:g} df)"
             f"{deff if np.isfinite(self.deff_replace) else ''}, n = {self.n}"
         )
         return "\n".join([head, *(f"note: {note}" for note in self.notes)])
@@ -215,7 +216,7 @@ class Estimates:
 
     def __str__(self) -> str:
         t = self.table
-        head = f"{self.statistic}: {len(t)} estimates, {self.level:.0%} intervals ({self.interval}), n = "
+        head = f"{self.statistic}: {len(t)} estimates, {percent(self.level)} intervals ({self.interval}), n = "
         n = f"{t['n'].min():g}" + (f" to {t['n'].max():g}" if t["n"].nunique() > 1 else "")
         df = f"{t['df'].min():g}" + (f" to {t['df'].max():g}" if t["df"].nunique() > 1 else "")
         return "\n".join([f"{head}{n}, {df} df", *(f"note: {note}" for note in self.notes)])
@@ -347,6 +348,6 @@ def _intervals(table: pd.DataFrame, label: str, level: float, ax: Axes | None) -
     low, high = table["low"].to_numpy(), table["high"].to_numpy()
     ax.errorbar(x, y, xerr=[x - low, high - x], fmt="o", color=ACCENT, ecolor=ACCENT, capsize=3)
     names = [", ".join(map(str, i)) if isinstance(i, tuple) else str(i) for i in table.index]
-    ax.set(yticks=y, yticklabels=names, xlabel=f"{label}, {level:.0%} interval", ylim=(-0.6, len(table) - 0.4))
+    ax.set(yticks=y, yticklabels=names, xlabel=f"{label}, {percent(level)} interval", ylim=(-0.6, len(table) - 0.4))
     ax.spines[["top", "right"]].set_visible(False)
     return ax

@@ -25,6 +25,9 @@ Achieved = Callable[[np.ndarray], np.ndarray]
 
 INK, QUIET, ACCENT = "#1f2933", "#9fb3c8", "#2f6f9f"
 POINTS_OF_CURVE = 61
+# With fewer interviews the quantiles of Student's t exceed the normal ones by more than 4 %.
+FEW = 30
+NORMAL = "normal quantiles in place of Student's t"
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,11 +169,20 @@ def planned(
     remarks: Iterable[str] = (),
     parts: pd.DataFrame | None = None,
     unit: str = "completed interviews",
+    approximation: str = "",
 ) -> SampleSize:
-    """A sample size from the size ``n0`` that simple random sampling of an endless population would need."""
+    """A sample size from the size ``n0`` that simple random sampling of an endless population would need.
+
+    ``approximation`` names what the formula neglects in samples of fewer than FEW.
+    """
     exact = net_size(n0, deff, population)
-    n, issued = rounded_up(exact), rounded_up(exact / response_rate)
+    needed = float(least) if rounded_up(exact) < least else exact
+    n, issued = rounded_up(needed), rounded_up(needed / response_rate)
     notes = list(remarks)
+    if needed > exact:
+        notes.append(f"the formula gives {exact:.3g}; {least} is the fewest with which the {aim} can be computed")
+    if approximation and n < FEW:
+        notes.append(f"{n} are few for {approximation}: plan for some more, or simulate")
     if population is not None and issued > population:
         notes.append(
             f"{issued:,} addresses are needed and the population has {population:,.0f}: "

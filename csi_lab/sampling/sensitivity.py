@@ -148,9 +148,8 @@ def turning_points(scores: pd.DataFrame, weights: pd.Series, method: Method) -> 
     columns = ["weight", "below", "to_below", "above", "to_above"]
     table = pd.DataFrame(rows, index=weights.index, columns=columns)
     for column in ("to_below", "to_above"):
-        table[column] = pd.Series(
-            [None if value is None else str(value) for value in table[column]], weights.index, object
-        )
+        # As objects: a column of text would turn None into NaN.
+        table[column] = pd.Series([row[columns.index(column)] for row in rows], weights.index, dtype=object)
     return table
 
 

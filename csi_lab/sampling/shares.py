@@ -13,8 +13,8 @@ from csi_lab.design import Design
 from csi_lab.errors import DataError, SpecError
 from csi_lab.sampling.collecting import categories_of, linear_estimates, only
 from csi_lab.sampling.linear import Degrees, Gaps, Respondents
-from csi_lab.sampling.nested import Lonely
 from csi_lab.sampling.results import Estimate, Estimates, critical, require_level
+from csi_lab.sampling.stage_variance import Lonely
 
 Ends = Literal["wald", "logit", "wilson"]
 ENDS = ("wald", "logit", "wilson")

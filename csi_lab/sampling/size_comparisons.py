@@ -11,6 +11,7 @@ import numpy as np
 from scipy import special
 
 from csi_lab.sampling.sample_size import (
+    NORMAL,
     SampleSize,
     field_problems,
     is_number,
@@ -32,6 +33,7 @@ def two_means(
     sides: Sides = 2,
     deff: float = 1.0,
     response_rate: float = 1.0,
+    population: int | None = None,
 ) -> SampleSize:
     r"""Sample size per group to detect a difference of two means.
 
@@ -51,6 +53,9 @@ def two_means(
         2: a difference in either direction counts; 1: in the expected one only.
     deff, response_rate
         As in :func:`csi_lab.sampling.size.mean`.
+    population
+        Units in the population of each group; ``None``: very many. With it the test is whether these two finite
+        populations differ.
 
     Returns
     -------
@@ -64,7 +69,8 @@ def two_means(
 
     Notes
     -----
-    Normal quantiles; the t test of small groups needs about one more in each.
+    Normal quantiles; the t test of small groups needs about one more in each, and a remark says so. At least 2 per
+    group are planned, without which there is no test.
 
     References
     ----------
@@ -82,7 +88,7 @@ def two_means(
         not_positive("difference", difference),
         not_positive("sd", sd),
         *_test_problems(alpha, power, sides),
-        *field_problems(deff, response_rate),
+        *field_problems(deff, response_rate, population),
     )
     return _compared(
         "difference of two means",
@@ -93,6 +99,7 @@ def two_means(
         sides=sides,
         deff=deff,
         response_rate=response_rate,
+        population=population,
     )
 
 
@@ -105,6 +112,7 @@ def two_proportions(
     sides: Sides = 2,
     deff: float = 1.0,
     response_rate: float = 1.0,
+    population: int | None = None,
 ) -> SampleSize:
     r"""Sample size per group to detect a difference of two shares.
 
@@ -115,7 +123,7 @@ def two_proportions(
     ----------
     p1, p2
         Shares in the two groups.
-    alpha, power, sides, deff, response_rate
+    alpha, power, sides, deff, response_rate, population
         As in :func:`two_means`.
 
     Returns
@@ -148,7 +156,7 @@ def two_proportions(
         not_share("p2", p2),
         f"p1 and p2 are both {p1!r}: there is no difference to detect" if p1 == p2 else "",
         *_test_problems(alpha, power, sides),
-        *field_problems(deff, response_rate),
+        *field_problems(deff, response_rate, population),
     )
     mid, apart = (p1 + p2) / 2, p1 * (1 - p1) + p2 * (1 - p2)
     null, own = math.sqrt(2 * mid * (1 - mid)), math.sqrt(apart)
@@ -164,7 +172,9 @@ def two_proportions(
         assumptions={"p1": f"{p1:g}", "p2": f"{p2:g}", **_test_words(alpha, power, sides)},
         deff=deff,
         response_rate=response_rate,
+        population=population,
         groups=2,
+        approximation="a normal approximation to shares",
     )
 
 
@@ -208,7 +218,8 @@ def overlapping_waves(
     Notes
     -----
     The change is the plain difference of the two means. Weighting the panel part more (composite estimation) would gain
-    a little over it.
+    a little over it. There is no ``population=``: the overlap of two waves from a small population changes its
+    correction, which then depends on how the panel part was chosen.
 
     References
     ----------
@@ -257,6 +268,7 @@ def _compared(
     sides: Sides,
     deff: float,
     response_rate: float,
+    population: int | None = None,
 ) -> SampleSize:
     """From n times the variance of the difference, in units of the squared difference."""
     z = float(special.ndtri(1 - alpha / sides))
@@ -271,7 +283,9 @@ def _compared(
         assumptions={**words, **_test_words(alpha, power, sides)},
         deff=deff,
         response_rate=response_rate,
+        population=population,
         groups=2,
+        approximation=NORMAL,
     )
 
 
@@ -295,4 +309,4 @@ def _test_problems(alpha: float, power: float, sides: int) -> list[str]:
 
 
 def _test_words(alpha: float, power: float, sides: int) -> dict[str, str]:
-    return {"alpha": f"{alpha:g}, {'two' if sides == 2 else 'one'}-sided", "power": f"{power:g}"}
+    return {"alpha": f"{alpha:g}, {'two' if sides == 2 else 'one'}-sided", "power": f"{power:.10g}"}

@@ -9,7 +9,10 @@ from functools import partial
 import numpy as np
 
 from csi_lab.errors import SpecError
+from csi_lab.sampling.percent import percent
 from csi_lab.sampling.sample_size import (
+    FEW,
+    NORMAL,
     SampleSize,
     effective_size,
     field_problems,
@@ -180,8 +183,10 @@ def domains(
     spread = np.array([float(sds[d]) for d in names])
     sizes = [None] * len(names) if population is None else list(population * share)
     exact = np.array([net_size((z * s / margin) ** 2, deff, size) for s, size in zip(spread, sizes, strict=True)])
-    n = np.array([rounded_up(value) for value in exact])
-    addresses = np.array([rounded_up(value / rates[d]) for d, value in zip(names, exact, strict=True)])
+    # An interval needs two interviews in every domain.
+    needed = np.where([rounded_up(value) < 2 for value in exact], 2.0, exact)
+    n = np.array([rounded_up(value) for value in needed])
+    addresses = np.array([rounded_up(value / rates[d]) for d, value in zip(names, needed, strict=True)])
     proportional = np.array([rounded_up(w * (exact / share).max()) for w in share])
     parts = pd.DataFrame(
         {"share": share, "n": n, "exact": exact, "issued": addresses, "proportional": proportional},
@@ -189,7 +194,7 @@ def domains(
     )
     achieved = partial(_worst_margin, n / n.sum(), z * spread, deff, sizes)
     whole = math.sqrt(float((share**2 * _margins(n.astype(float), z * spread, deff, sizes) ** 2).sum()))
-    words = {"margin": f"{margin:g} in each of {len(names)} domains", "level": f"{level:.0%}"}
+    words = {"margin": f"{margin:g} in each of {len(names)} domains", "level": f"{percent(level)}"}
     words["sd"] = f"{spread[0]:g}" if np.ptp(spread) == 0 else f"{spread.min():g} to {spread.max():g}"
     if deff != 1:
         words["design effect"] = f"{deff:g}"
@@ -202,6 +207,11 @@ def domains(
         f"proportional allocation would need {proportional.sum():,} in all",
         f"the weighted mean of the whole then has a margin of {whole:.3g}",
     ]
+    raised = [d for d, value, least in zip(names, exact, needed, strict=True) if value < least]
+    if raised:
+        remarks.append(f"raised to the 2 interviews that an interval needs: {raised}")
+    if n.min() < FEW:
+        remarks.append(f"{n.min()} in a domain are few for {NORMAL}: plan for some more, or simulate")
     if short:
         remarks.append(f"more addresses are needed than there are in {short}: the aim is out of reach there")
     return SampleSize(
@@ -211,7 +221,7 @@ def domains(
         issued=int(addresses.sum()),
         aim="margin",
         target=float(margin),
-        axis=f"widest margin of a domain ({level:.0%} interval)",
+        axis=f"widest margin of a domain ({percent(level)} interval)",
         assumptions=words,
         achieved=achieved,
         least=len(names),
@@ -267,7 +277,7 @@ def pilot(prevalence: float, *, chance: float = 0.95, deff: float = 1.0, respons
         aim="chance",
         target=chance,
         axis="chance of seeing the problem at least once",
-        assumptions={"prevalence": f"{prevalence:g}", "chance": f"{chance:g}"},
+        assumptions={"prevalence": f"{prevalence:g}", "chance": f"{chance:.10g}"},
         deff=deff,
         response_rate=response_rate,
         least=1,

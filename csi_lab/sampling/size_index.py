@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from csi_lab.errors import SpecError
+from csi_lab.sampling.percent import percent
 from csi_lab.sampling.sample_size import SampleSize, is_number, not_positive, not_whole, refuse
 from csi_lab.sampling.size_single import mean
 
@@ -91,7 +92,7 @@ def index(
     return replace(
         found,
         what="index, 0 to 100 points",
-        axis=f"margin in points: half width of the {level:.0%} interval",
+        axis=f"margin in points: half width of the {percent(level)} interval",
         assumptions={**found.assumptions, **({"sd": words} if words else {})},
     )
 

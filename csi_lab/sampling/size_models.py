@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +25,7 @@ from csi_lab.sampling.sample_size import (
     planned,
     refuse,
 )
-from csi_lab.sampling.size_reliability import smallest
+from csi_lab.sampling.size_reliability import AT_ONCE, smallest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +90,9 @@ class Power:
 
     def __str__(self) -> str:
         given = "; ".join(f"{name} {words}" for name, words in self.assumptions.items())
-        return f"{self.what}: power = {self.value:.3f} at n = {self.n:,}\n  {given}"
+        # Below one, a power is not shown as one.
+        shown = f"= {self.value:.3f}" if self.value < 0.9995 else "> 0.999"
+        return f"{self.what}: power {shown} at n = {self.n:,}\n  {given}"
 
     __repr__ = __str__
 
@@ -97,7 +100,9 @@ class Power:
         return "<p>" + "<br>".join(html.escape(line) for line in str(self).splitlines()) + "</p>"
 
 
-def pls_ten_times(model: PathModel, *, times: float = TIMES, response_rate: float = 1.0) -> SampleSize:
+def pls_ten_times(
+    model: PathModel, *, times: float = TIMES, deff: float = 1.0, response_rate: float = 1.0
+) -> SampleSize:
     """The ten-times rule of PLS: ten respondents per arrow into the construct with the most arrows.
 
     Arrows are paths from other constructs, or the items of a construct that they form (mode B).
@@ -108,7 +113,7 @@ def pls_ten_times(model: PathModel, *, times: float = TIMES, response_rate: floa
         The path model.
     times
         Respondents per arrow.
-    response_rate
+    deff, response_rate
         As in :func:`csi_lab.sampling.size.mean`.
 
     Returns
@@ -143,7 +148,7 @@ def pls_ten_times(model: PathModel, *, times: float = TIMES, response_rate: floa
         raise SpecError(f"model must be a PathModel, got {type(model).__name__}; e.g. models['ECSI mobile'].model")
     from csi_lab.sampling.sample_size import not_positive
 
-    refuse("ten-times rule", not_positive("times", times), *field_problems(1.0, response_rate))
+    refuse("ten-times rule", not_positive("times", times), *field_problems(deff, response_rate))
     arrows = {construct: len(model.paths.get(construct, ())) for construct in model.constructs}
     for construct, items in model.constructs.items():
         if model.modes[construct] == "B":
@@ -163,6 +168,7 @@ def pls_ten_times(model: PathModel, *, times: float = TIMES, response_rate: floa
             "arrows": f"{most} into {', '.join(repr(construct) for construct in where)}",
             "times": f"{times:g}",
         },
+        deff=deff,
         response_rate=response_rate,
         remarks=("a weak rule: it knows nothing of the size of the effects",),
     )
@@ -227,7 +233,7 @@ def pls_inverse_square_root(
         aim="power",
         target=power,
         axis="power for the smallest path",
-        assumptions={"smallest path": f"{path:g}", "alpha": f"{alpha:g}, one-sided", "power": f"{power:g}"},
+        assumptions={"smallest path": f"{path:g}", "alpha": f"{alpha:g}, one-sided", "power": f"{power:.10g}"},
         deff=deff,
         response_rate=response_rate,
     )
@@ -287,6 +293,7 @@ def rmsea_size(
     test: str | tuple[float, float] = "close",
     alpha: float = 0.05,
     power: float = 0.80,
+    deff: float = 1.0,
     response_rate: float = 1.0,
 ) -> SampleSize:
     """Sample size at which a test of model fit by RMSEA has the wanted power.
@@ -297,8 +304,9 @@ def rmsea_size(
         As in :func:`rmsea_power`.
     power
         Wanted power, above ``alpha``.
-    response_rate
-        As in :func:`csi_lab.sampling.size.mean`.
+    deff, response_rate
+        As in :func:`csi_lab.sampling.size.mean`. For a chi-square statistic it is a rule of thumb that a complex
+        sample is worth n/deff independent respondents.
 
     Returns
     -------
@@ -328,18 +336,22 @@ def rmsea_size(
         f"power={power!r} must be above alpha={alpha!r}"
         if is_number(power) and is_number(alpha) and power <= alpha
         else "",
-        *field_problems(1.0, response_rate),
+        *field_problems(deff, response_rate),
     )
     achieved = partial(_rmsea, int(df), null, alternative, alpha)
+    n0 = smallest(achieved, power, 2.0, falls=False)
     return planned(
         name,
-        smallest(achieved, power, 2.0, falls=False),
+        n0,
         achieved,
         aim="power",
         target=power,
         axis="power of the test",
-        assumptions={**_rmsea_words(df, null, alternative, alpha), "power": f"{power:g}"},
+        assumptions={**_rmsea_words(df, null, alternative, alpha), "power": f"{power:.10g}"},
+        deff=deff,
         response_rate=response_rate,
+        least=math.ceil(2 * deff),
+        remarks=(AT_ONCE,) if n0 <= 2 else (),
     )
 
 

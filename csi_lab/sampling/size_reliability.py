@@ -10,6 +10,7 @@ import numpy as np
 from scipy import special
 
 from csi_lab.errors import SpecError
+from csi_lab.sampling.percent import percent
 from csi_lab.sampling.sample_size import (
     SampleSize,
     field_problems,
@@ -24,6 +25,7 @@ from csi_lab.sampling.sample_size import (
 
 # Sizes are searched up to here.
 LARGEST = 1e9
+AT_ONCE = "the smallest sample for which it can be computed reaches the aim: is the aim what was meant?"
 
 
 def reliability_width(
@@ -85,22 +87,24 @@ def reliability_width(
         *field_problems(deff, response_rate),
     )
     achieved = partial(_feldt_width, alpha, items, level)
+    n0 = smallest(achieved, width, 2.0, falls=True)
     return planned(
         "Cronbach's alpha",
-        smallest(achieved, width, 2.0, falls=True),
+        n0,
         achieved,
         aim="width",
         target=width,
-        axis=f"width of the {level:.0%} interval of alpha",
+        axis=f"width of the {percent(level)} interval of alpha",
         assumptions={
             "expected": f"{alpha:g}",
             "items": f"{items}",
             "width": f"{width:g}",
-            "level": f"{level:.0%}",
+            "level": f"{percent(level)}",
         },
         deff=deff,
         response_rate=response_rate,
         least=math.ceil(2 * deff),
+        remarks=(AT_ONCE,) if n0 <= 2 else (),
     )
 
 
@@ -170,7 +174,7 @@ def bonett(
         aim="ratio",
         target=ratio,
         axis="ratio of the interval's ends, (1 - low) / (1 - high)",
-        assumptions={"interval": f"{low:g} to {high:g}", "items": f"{items}", "level": f"{level:.0%}"},
+        assumptions={"interval": f"{low:g} to {high:g}", "items": f"{items}", "level": f"{percent(level)}"},
         deff=deff,
         response_rate=response_rate,
         least=math.ceil(3 * deff),
@@ -184,6 +188,7 @@ def kappa(
     width: float | None = None,
     se: float | None = None,
     level: float = 0.95,
+    response_rate: float = 1.0,
 ) -> SampleSize:
     r"""Cases that two raters must both rate for Cohen's kappa to be known well enough.
 
@@ -207,11 +212,13 @@ def kappa(
         Wanted standard error. Exactly one of the two.
     level
         Confidence level.
+    response_rate
+        Share of the cases given to the raters that both of them rate; ``issued`` is how many to give them.
 
     Returns
     -------
     SampleSize
-        ``n`` counts cases rated by both.
+        ``n`` counts cases rated by both, 2 at least; a remark says where they are few for the large-sample variance.
 
     Raises
     ------
@@ -239,22 +246,25 @@ def kappa(
         "give either width= or se=, one of them" if (width is None) == (se is None) else "",
         "" if width is None else not_positive("width", width),
         "" if se is None else not_positive("se", se),
+        *field_problems(response_rate=response_rate),
     )
     spread = math.sqrt(float(kappa_variance(expected, p)))
     aim, target, factor = ("width", width, 2 * quantile(level)) if width is not None else ("se", se, 1.0)
     assert target is not None
     words = {"expected": f"{expected:g}", "shares": ", ".join(f"{share:g}" for share in p), aim: f"{target:g}"}
     if aim == "width":
-        words["level"] = f"{level:.0%}"
+        words["level"] = f"{percent(level)}"
     return planned(
         "Cohen's kappa",
         (factor * spread / target) ** 2,
         partial(_root_law, factor * spread),
         aim=aim,
         target=target,
-        axis=f"width of the {level:.0%} interval of kappa" if aim == "width" else "standard error of kappa",
+        axis=f"width of the {percent(level)} interval of kappa" if aim == "width" else "standard error of kappa",
         assumptions=words,
+        response_rate=response_rate,
         unit="cases rated by both",
+        approximation="the large-sample variance of kappa",
     )
 
 

@@ -8,7 +8,9 @@ from typing import Literal
 
 import numpy as np
 
+from csi_lab.sampling.percent import percent
 from csi_lab.sampling.sample_size import (
+    NORMAL,
     SampleSize,
     field_problems,
     is_number,
@@ -69,7 +71,8 @@ def mean(
 
     Notes
     -----
-    z is the normal quantile; for n below about 30 Student's t needs slightly more.
+    z is the normal quantile; for n below about 30 Student's t needs slightly more, and a remark says so. At least 2
+    interviews are planned, without which there is no interval.
 
     References
     ----------
@@ -97,11 +100,12 @@ def mean(
         partial(margin_of, z * sd),
         aim="margin",
         target=margin,
-        axis=f"margin: half width of the {level:.0%} interval",
-        assumptions={"margin": f"{margin:g}", "sd": f"{sd:g}", "level": f"{level:.0%}"},
+        axis=f"margin: half width of the {percent(level)} interval",
+        assumptions={"margin": f"{margin:g}", "sd": f"{sd:g}", "level": f"{percent(level)}"},
         deff=deff,
         response_rate=response_rate,
         population=population,
+        approximation=NORMAL,
     )
 
 
@@ -175,8 +179,8 @@ def proportion(
         achieved,
         aim="margin",
         target=margin,
-        axis=f"margin: half width of the {level:.0%} interval, as a share",
-        assumptions={"margin": f"{margin:g}", "p": f"{p:g}", "interval": f"{method}, level {level:.0%}"},
+        axis=f"margin: half width of the {percent(level)} interval, as a share",
+        assumptions={"margin": f"{margin:g}", "p": f"{p:g}", "interval": f"{method}, level {percent(level)}"},
         deff=deff,
         response_rate=response_rate,
         population=population,
@@ -240,8 +244,8 @@ def relative_error(
         partial(margin_of, z * math.sqrt((1 - p) / p)),
         aim="margin",
         target=error,
-        axis=f"margin as a fraction of the share ({level:.0%} interval)",
-        assumptions={"relative margin": f"{error:g}", "p": f"{p:g}", "level": f"{level:.0%}"},
+        axis=f"margin as a fraction of the share ({percent(level)} interval)",
+        assumptions={"relative margin": f"{error:g}", "p": f"{p:g}", "level": f"{percent(level)}"},
         deff=deff,
         response_rate=response_rate,
         population=population,

@@ -15,8 +15,8 @@ from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.sampling.collecting import linear_estimates, usable_rows
 from csi_lab.sampling.linear import Degrees, Gaps, Respondents
-from csi_lab.sampling.nested import Lonely
 from csi_lab.sampling.results import Estimates, p_relation, require_level
+from csi_lab.sampling.stage_variance import Lonely
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import special
 
 from csi_lab.errors import DataError, EstimationError, SpecError
+from csi_lab.sampling.percent import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +51,7 @@ class TotalEstimate:
     def __str__(self) -> str:
         text = f"{self.value:,.6g}"
         if np.isfinite(self.se):
-            text += f" (se {self.se:,.4g}), {self.level:.0%} CI [{self.low:,.6g}, {self.high:,.6g}]"
+            text += f" (se {self.se:,.4g}), {percent(self.level)} CI [{self.low:,.6g}, {self.high:,.6g}]"
         text += f", n = {self.n} ({self.method})"
         return text + (f"\n{self.note}" if self.note else "")
 

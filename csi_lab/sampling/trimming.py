@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from csi_lab.errors import EstimationError, SpecError
-from csi_lab.sampling.adjustment import FIXED, AdjustedWeights, Step, as_adjusted
+from csi_lab.sampling.adjustment import AdjustedWeights, as_adjusted
+from csi_lab.sampling.adjustment_step import FIXED, Step
 from csi_lab.sampling.margins import Margin, cells_of
-
-if TYPE_CHECKING:
-    import pandas as pd
+from csi_lab.sampling.matching import frame_of
 
 Rule = Literal["iqr", "mean"]
 # Caps of the two rules: how many interquartile ranges above the median, how many times the mean.
@@ -21,7 +20,7 @@ MULTIPLES = {"iqr": 6.0, "mean": 5.0}
 
 
 def trim(
-    frame: pd.DataFrame,
+    frame: Any,
     weights: Any,
     *,
     rule: Rule = "iqr",
@@ -80,7 +79,7 @@ def trim(
     >>> trimmed.notes[0]
     '2 of 4 weights are at the cap of 4 (1 was above it); 4 (33.3% of the sum of weights) shared out over the others'
     """
-    before = as_adjusted(frame, weights)
+    before, frame = as_adjusted(frame, weights), frame_of(frame)
     if rule not in MULTIPLES:
         raise SpecError(f"rule={rule!r} is unknown; use one of {list(MULTIPLES)}")
     if cap is not None and multiple is not None:
@@ -132,7 +131,7 @@ def trim(
         (text, f"{FIXED}, keeping the ratios of the full sample"),
         partial(_trim_again, ratio=np.divide(after, d, out=np.zeros(len(d)), where=d > 0), margin=margin),
     )
-    return before.then(step)
+    return before.then(step, frame, columns)
 
 
 def _shared_out(d: np.ndarray, cap: float, codes: np.ndarray, cells: int) -> np.ndarray:

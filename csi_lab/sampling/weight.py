@@ -11,6 +11,7 @@ from csi_lab.errors import DataError, SpecError, listed
 from csi_lab.sampling.adjustment import AdjustedWeights
 from csi_lab.sampling.known_totals import post_stratify, rake
 from csi_lab.sampling.margins import numbers_in, require_columns, row_labels
+from csi_lab.sampling.matching import design_weights, frame_of
 from csi_lab.sampling.nonresponse import nonresponse_cells, nonresponse_propensity
 from csi_lab.sampling.numeric_totals import calibrate
 from csi_lab.sampling.propensity import PropensityFit, propensity
@@ -35,13 +36,13 @@ __all__ = [
 ]
 
 
-def base(frame: pd.DataFrame, probability: str | Sequence[str]) -> pd.Series:
+def base(frame: Any, probability: str | Sequence[str]) -> pd.Series:
     r"""Base weights :math:`d_k = 1/\pi_k`; probabilities of several stages are multiplied.
 
     Parameters
     ----------
     frame
-        One row per sampled unit.
+        One row per sampled unit; also a survey or a drawn :class:`~csi_lab.sampling.sample.Sample`.
     probability
         Column of inclusion probabilities, 0 < pi <= 1, or one column per stage.
 
@@ -67,6 +68,7 @@ def base(frame: pd.DataFrame, probability: str | Sequence[str]) -> pd.Series:
     """
     import pandas as pd
 
+    frame = frame_of(frame)
     columns = [probability] if isinstance(probability, str) else list(probability)
     if not columns:
         raise SpecError("name the column of inclusion probabilities")
@@ -95,7 +97,7 @@ def effective_n(weights: Any) -> float:
     Parameters
     ----------
     weights
-        Array ``(n,)`` of numbers >= 0, or adjusted weights.
+        Array ``(n,)`` of numbers >= 0, adjusted weights, or a survey or drawn sample whose design names its weights.
 
     Raises
     ------
@@ -145,6 +147,11 @@ def design_effect(weights: Any) -> float:
 
 def _weights(weights: Any) -> np.ndarray:
     """The weights that are not 0, checked; adjusted weights may be negative (linear calibration)."""
+    if hasattr(weights, "frame"):
+        column = design_weights(weights)
+        if column is None:
+            raise SpecError("the survey or sample has no design weights; give the weights themselves")
+        weights = frame_of(weights)[column]
     try:
         w = np.asarray(weights, dtype=float)
     except (TypeError, ValueError):

@@ -107,37 +107,45 @@ class Block:
         return Cell(count, np.asarray(weight), sums, _symmetric(products, self.single))
 
     def dealt(self, rows: np.ndarray | None, groups: int, rng: np.random.Generator) -> Cell:
-        """Sums of random groups of equal size, give or take one."""
-        p = len(self.columns)
-        count, g = self.n if rows is None else len(rows), groups
-        order = rng.permutation(count)
-        # The last rows fill some groups only: which ones is left to chance.
-        first = rng.permutation(g)
-        size, weight, sums, products = np.zeros(g, np.int64), np.zeros(g), np.zeros((g, p)), np.zeros((g, p, p))
-        # Groups of a block are summed side by side; no group's block may outgrow what is exact.
-        deep = min(count // g, self.step)
-        # So many groups at once that their rows stay in the second-level cache.
-        wide = max(1, BLOCK_ROWS // max(deep, 1))
-        done = 0
-        while done < count:
-            each = min(deep, (count - done) // g) or 1
-            for at in range(0, min(g, count - done), wide):
-                to = first[at : min(at + wide, g, at + count - done)]
-                picked = order[done : done + each * len(to)]
-                done += len(picked)
-                picked = picked if rows is None else rows[picked]
-                x = self.rows.take(picked, axis=0).reshape(len(to), each, p).astype(self.kind, copy=False)
-                size[to] += each
+        """Sums of random groups: every row goes to any of them, whatever happens to the others.
+
+        Groups of equal size in every batch would be a sample stratified by batch, and where rows lie in some order
+        (waves, regions) the variance between batches would be lost.
+        """
+        p, g = len(self.columns), groups
+        whole = np.arange(self.n) if rows is None else rows
+        size = rng.multinomial(len(whole), np.full(g, 1 / g))
+        # Rows in random order, cut into runs of these sizes; runs are filled up with a row that counts for nothing.
+        order = np.append(whole[rng.permutation(len(whole))], self.n)
+        first = np.cumsum(size) - size
+        weight, sums, products = np.zeros(g), np.zeros((g, p)), np.zeros((g, p, p))
+        deepest = int(size.max(initial=0))
+        for top in range(0, deepest, self.step):
+            each = min(self.step, deepest - top)
+            place = np.arange(top, top + each)
+            # So many groups at once that their rows stay in the second-level cache.
+            wide = max(1, BLOCK_ROWS // each)
+            for at in range(0, g, wide):
+                to = slice(at, at + wide)
+                run = np.where(place < size[to, None], first[to, None] + place, len(whole))
+                picked = order[run]
+                x = self.padded.take(picked.ravel(), axis=0).reshape(*picked.shape, p).astype(self.kind, copy=False)
                 if self.w is None:
-                    weight[to] += each
                     sums[to] += (np.ones((1, each), self.kind) @ x)[:, 0]
                     products[to] += x.transpose(0, 2, 1) @ x
                 else:
-                    w = self.w[picked].reshape(len(to), each, 1)
+                    w = np.append(self.w, 0.0)[picked][:, :, None]
                     weight[to] += w.sum(axis=(1, 2))
                     sums[to] += (np.swapaxes(w, 1, 2) @ x)[:, 0]
                     products[to] += (x * w).transpose(0, 2, 1) @ x
+        if self.w is None:
+            weight += size
         return Cell(size, weight, sums, _symmetric(products, self.single))
+
+    @cached_property
+    def padded(self) -> np.ndarray:
+        """The rows ``(n + 1, p)`` and, last, one at the origin."""
+        return np.append(self.rows, np.zeros((1, len(self.columns)), self.rows.dtype), axis=0)
 
 
 def _symmetric(products: np.ndarray, exact: bool) -> np.ndarray:

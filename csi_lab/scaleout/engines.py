@@ -31,8 +31,10 @@ def reduce_part(part: Part, recipe: Recipe) -> Sums:
     try:
         total = merged(_batches(part, recipe), recipe)
         return nothing(recipe) if total is None else total
+    except DataError:
+        raise
     except ValueError as error:
-        raise error if isinstance(error, DataError) else DataError(f"{part.name}: {error}") from error
+        raise DataError(f"{part.name}: {error}") from error
 
 
 def _batches(part: Part, recipe: Recipe) -> Iterator[Sums]:

@@ -13,21 +13,15 @@ from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.incomplete import incomplete_units
 from csi_lab.moments import Moments
-from csi_lab.resampling import (
+from csi_lab.replicate_factors import (
     DRAWS_AT_ONCE,
-    GROUPS,
-    LARGE,
-    METHODS,
-    Method,
-    Replicates,
-    _children,
-    _counts,
-    _leave_one_out,
-    _multinomial,
-    _rao_wu,
-    replicates,
-    require_draws,
+    blocks_of_draws,
+    bootstrap_factors,
+    counts_of,
+    jackknife_factors,
+    rao_wu_factors,
 )
+from csi_lab.resampling import GROUPS, LARGE, METHODS, Method, Replicates, replicates, require_draws
 from csi_lab.sem.cb_answers import Answers
 from csi_lab.sem.cb_pattern_sums import PatternSums, incomplete_sample, pattern_sums
 from csi_lab.sem.cb_sample import Likelihood, Sample
@@ -103,7 +97,7 @@ class IncompleteRows:
 
     def left_out(self) -> Iterator[PatternSums]:
         """Each unit left out in turn, block by block."""
-        for factors, _ in _leave_one_out(self.units):
+        for factors, _ in jackknife_factors(self.units):
             yield pattern_sums(self.units, factors, (factors > 0) @ self.units.sizes)
 
     def still(self, times: int) -> PatternSums:
@@ -284,10 +278,10 @@ def _incomplete_rows(units: Units, draws: int, generator: np.random.Generator, m
     if method != "bootstrap":
         units.require_pairs()
     if method == "jackknife":
-        scale = np.concatenate([factor for _, factor in _leave_one_out(units)])
+        scale = np.concatenate([factor for _, factor in jackknife_factors(units)])
         return IncompleteRows(units, lambda: iter(()), units.df, scale)
-    make = _multinomial if method == "bootstrap" else _rao_wu
-    children = list(_children(draws, generator))
+    make = bootstrap_factors if method == "bootstrap" else rao_wu_factors
+    children = list(blocks_of_draws(draws, generator))
 
     def blocks() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         for k, child in children:
@@ -316,7 +310,7 @@ def _given_rows(
             raise DataError(f"indices must be whole numbers (draws, rows), two draws or more; got {picked.shape}")
         if picked.min() < 0 or picked.max() >= n:
             raise DataError(f"indices must lie between 0 and {n - 1}; they reach from {picked.min()} to {picked.max()}")
-        factors = _counts(picked.astype(np.int64), n)
+        factors = counts_of(picked.astype(np.int64), n)
     else:
         factors, weights = np.asarray(replicate_weights, dtype=float), None  # they replace the rows' own
         if factors.ndim != 2 or factors.shape[1] != n or not np.isfinite(factors).all() or (factors < 0).any():
