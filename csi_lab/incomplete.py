@@ -276,9 +276,7 @@ def incomplete_units(
     )
 
 
-def completed_from(
-    patterns: Sequence[Pattern], blank: Moments, method: Completion, units: int = 1
-) -> CompletedMoments:
+def completed_from(patterns: Sequence[Pattern], blank: Moments, method: Completion, units: int = 1) -> CompletedMoments:
     """The completed moments of a whole sample, from the sums of its patterns of missing answers alone.
 
     Parameters

@@ -11,6 +11,7 @@ from scipy import special
 
 from csi_lab.errors import SpecError
 from csi_lab.estimates import estimate_table
+from csi_lab.percent import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +53,7 @@ class Interval:
     def __str__(self) -> str:
         worst = int(np.max(self.failed, initial=0))
         without = f"; up to {worst} draws without a value left out" if worst else ""
-        return f"{self.kind} intervals at {self.level:.0%} from {self.draws} draws{without}"
+        return f"{self.kind} intervals at {percent(self.level)} from {self.draws} draws{without}"
 
     __repr__ = __str__
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
-from csi_lab.answers import require_columns, require_numbers, split_weights
+from csi_lab.answers import require_columns, require_numbers, require_possible, split_weights
 from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError, SpecError, listed
 from csi_lab.intervals import Interval, Kind
 from csi_lab.moments import Moments, RowsMissing, require_rows, require_variation
+from csi_lab.percent import percent
 from csi_lab.resampling import Replicates, replicates
 from csi_lab.thresholds import LIMIT, Tables, pairs, two_step
 
@@ -288,7 +289,7 @@ def polychoric(
     else:
         se = np.where(boundary, np.nan, found.se(answers.n))
         z, half = np.arctanh(rho), special.ndtri((1 + level) / 2) * se / (1 - rho**2)
-        low, high, why = np.tanh(z - half), np.tanh(z + half), f"Fisher's z with two-step errors at {level:.0%}"
+        low, high, why = np.tanh(z - half), np.tanh(z + half), f"Fisher's z with two-step errors at {percent(level)}"
     matrix = np.eye(len(names))
     matrix[first, second] = matrix[second, first] = rho
     index = pd.MultiIndex.from_arrays([[names[i] for i in first], [names[j] for j in second]], names=["item", "with"])
@@ -354,6 +355,7 @@ def _source(
     else:
         wanted = [items] if isinstance(items, str) else list(items)
     require_columns(frame, (*wanted, *design.columns))
+    require_possible(data, wanted)
     both = [str(c) for c in wanted if c in design.columns]
     if both:
         raise DataError(f"columns of the design are no items: {both}")

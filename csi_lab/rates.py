@@ -9,6 +9,7 @@ import numpy as np
 from scipy import special
 
 from csi_lab.errors import DataError, SpecError
+from csi_lab.percent import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -180,7 +181,7 @@ class RateResult:
         weighted = "" if np.isclose(self.n_effective, self.n) else f" (weighted; effective n {self.n_effective:.0f})"
         return (
             f"{self.value:.1%} answered {self.at_least:g} or more, "
-            f"{self.level:.0%} CI [{self.low:.1%}, {self.high:.1%}] ({self.method}), n = {self.n}{weighted}"
+            f"{percent(self.level)} CI [{self.low:.1%}, {self.high:.1%}] ({self.method}), n = {self.n}{weighted}"
         )
 
     def _repr_html_(self) -> str:

@@ -15,6 +15,7 @@ from csi_lab.cleaning import (
     inconsistent_pairs,
     irv,
     longstring,
+    mcd,
     psychometric_antonyms,
     psychometric_synonyms,
     response_time,
@@ -248,6 +249,12 @@ def test_a_check_that_flags_too_many_says_so():
     frame = pd.DataFrame(x, columns=market(1).columns)
     assert "too many to be careless" in str(even_odd(frame, CONSTRUCTS))
     assert "too many" not in str(even_odd(market(), CONSTRUCTS))
+
+
+def test_an_outlier_check_that_flags_more_than_a_quarter_says_so():
+    assert "too many to be outliers" in str(mcd(csi.load_survey("mobile"), rng=1))
+    normal = pd.DataFrame(np.random.default_rng(1).normal(size=(400, 4)), columns=list("abcd"))
+    assert "too many" not in str(mcd(normal, rng=1))
 
 
 @pytest.mark.parametrize(

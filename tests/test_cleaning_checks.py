@@ -20,6 +20,8 @@ from csi_lab.cleaning import (
     rows_by_hand,
 )
 from csi_lab.errors import DataError, SpecError
+from csi_lab.sampling.fieldwork import duplicates
+from csi_lab.study.datasets import find_study
 
 
 def flagged(found) -> list:
@@ -43,6 +45,45 @@ def test_every_impossible_answer_is_listed_with_its_problem():
 def test_dates_are_no_numbers_on_a_scale():
     found = out_of_range(pd.DataFrame({"a": pd.to_datetime(["2024-05-01", None])}), bounds=(1, 10))
     assert found.details["problem"].tolist() == ["no number"]
+
+
+def test_missing_codes_are_no_answers_and_are_counted():
+    frame = pd.DataFrame({"q1": [7, 99, 11, 98, 5], "q2": [98, 99, 99, "refused", 12], "q3": [1.0, np.nan, 3, 99, 4]})
+    found = out_of_range(frame, bounds=(1, 10), missing_codes=[98, 99, "refused"])
+    assert found.details[["row", "item", "answer"]].to_numpy().tolist() == [[2, "q1", 11], [4, "q2", 12]]
+    assert found.unjudged == {"without any answer": 2}
+    assert "missing codes count as no answer: 7 (q1 2, q2 4, q3 1)" in str(found)
+    assert out_of_range(frame, bounds=(1, 10)).n_flagged == 5
+    own = out_of_range(frame, ["q1", "q3"], bounds=(1, 10), missing_codes={"q1": 99})
+    assert own.details["answer"].tolist() == [11, 98, 99]
+
+
+def test_missing_codes_inside_the_bounds_are_mentioned_and_odd_ones_refused():
+    frame = pd.DataFrame({"q1": [7, 9, 11], "q2": [9, 3, 4]})
+    found = out_of_range(frame, bounds=(1, 10), missing_codes=9)
+    assert "inside the bounds, where they may hide answers: 9 of q1, 9 of q2" in str(found)
+    with pytest.raises(SpecError, match=r"\['zz'\]"):
+        out_of_range(frame, bounds=(1, 10), missing_codes={"zz": [9]})
+    with pytest.raises(SpecError, match="must be numbers or texts, got None, nan"):
+        out_of_range(frame, bounds=(1, 10), missing_codes=[None, float("nan"), 9])
+
+
+def test_raw_answers_with_the_codes_of_the_study_are_judged_like_the_survey():
+    survey = csi.load_survey("broadband")
+    raw = pd.read_csv(find_study("broadband").parent / "survey.csv")
+    assert out_of_range(raw, survey.items, bounds=(1, 10)).n_flagged > 1000
+    found = out_of_range(raw, survey.items, bounds=survey.bounds, missing_codes=survey.study.missing_codes)
+    assert found.n_flagged == out_of_range(survey).n_flagged == 0
+
+
+def test_both_searches_for_near_copies_find_the_same_rows():
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame(rng.integers(1, 4, (60, 8))).add_prefix("q")
+    for agreement in (0.6, 0.8, 0.9):
+        listed = duplicates(frame, list(frame.columns), agreement=agreement)
+        counted = near_identical_answers(frame, agreement=agreement)
+        assert set(listed.flagged) == set(counted.rows)
+        assert counted.table["value"].sum() == 2 * len(listed.pairs)
 
 
 def test_each_item_has_its_own_bounds():

@@ -8,6 +8,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from made_studies import answers, write_study
 
 import csi_lab as csi
 from csi_lab.cleaning import Rule, decide, duplicate_ids, irv, longstring, out_of_range, rows_by_hand, tukey_fences
@@ -287,6 +288,111 @@ def test_a_log_is_not_applied_to_other_data(frame):
     with pytest.raises(DataError, match="belong to other respondents now"):
         log.apply(shifted)
     assert log.respondents["phone"].tolist()[:2] == ["010", "011"]
+
+
+@pytest.mark.parametrize("order", [lambda f: f[::-1], lambda f: f.sample(frac=1, random_state=3)])
+def test_a_log_is_not_applied_to_rows_that_bear_others_labels(frame, order):
+    plain = frame.reset_index(drop=True)
+    log = decide(plain, checks(plain), RULES)
+    moved = order(plain)
+    assert log.apply(moved).loc[plain.index].equals(log.apply(plain))  # another order is no other data
+    for use in (log.apply, log.drop):
+        with pytest.raises(DataError, match=r"do not hold the answers that were judged.*run the checks"):
+            use(moved.reset_index(drop=True))
+    with pytest.raises(DataError, match=r"(?s)other data than these.*hold other answers now"):
+        decide(moved.reset_index(drop=True), checks(plain), RULES)
+
+
+def test_rows_chosen_by_hand_are_known_again_by_all_their_columns(frame):
+    plain = frame.reset_index(drop=True)
+    log = decide(plain, rows_by_hand(plain, [2]), Rule("remove"))
+    with pytest.raises(DataError, match=r"1 rows do not hold the answers that were judged \(2\)"):
+        log.apply(plain[::-1].reset_index(drop=True))
+    once = log.apply(plain)
+    pd.testing.assert_frame_equal(log.apply(once), once)
+
+
+def test_columns_added_dropped_or_stored_otherwise_are_no_other_data(frame):
+    log = decide(frame, checks(frame), RULES)
+    stored = frame.drop(columns="phone").assign(score=1.0, q3=frame["q3"].astype(object))
+    assert log.apply(stored)["cleaning_weight"].equals(log.apply(frame)["cleaning_weight"])
+    with pytest.raises(DataError, match=r"1 rows .*\(d\)"):
+        log.apply(frame.assign(q1=frame["q1"].where(frame.index != "d", 9.0)))
+
+
+KEEP = {"outside_scale": "keep", "duplicate_id": "keep"}
+
+
+@pytest.fixture
+def unclean(tmp_path):
+    """A study that keeps five impossible answers of four customers, and two interviews of one id."""
+    made = answers(120).assign(id=[f"k{i:03d}" for i in range(120)], seconds=300)
+    made.loc[[3, 4, 5], "q6"] = [99, 0, 11]
+    made.loc[5, "q2"] = -1
+    made.loc[9, "q10"] = 55
+    made.loc[40, "id"] = "k041"
+    return csi.load_survey(write_study(tmp_path / "unclean", made, design={"id": "id"}, keep=["seconds"], checks=KEEP))
+
+
+ESTIMATORS = {
+    "moments": lambda s: s.moments(),
+    "replicates of a survey": lambda s: s.replicates(20),
+    "replicates": lambda s: csi.replicates(s, draws=20),
+    "pls": lambda s: csi.sem.pls(s),
+    "cbsem": lambda s: csi.sem.cbsem(s, missing="fiml"),
+    "index from items": lambda s: csi.index.from_items(s, s.constructs, s.bounds),
+    "index by group": lambda s: csi.index.by_group(s, ["a"] * 120, {"q6": 1.0}, s.bounds),
+    "alpha": lambda s: csi.reliability.cronbach_alpha(s, ["q6", "q7", "q8"]),
+    "polychoric": lambda s: csi.polychoric.polychoric(s, ["q6", "q7", "q8"]),
+    "mean": lambda s: csi.sampling.estimate.mean(s, "q6", missing="listwise"),
+    "known groups": lambda s: csi.validity.known_groups(s, ["q6", "q7"], ["a", "b"] * 60),
+    "impute": lambda s: csi.cleaning.impute(s, m=2, iterations=2, rng=1),
+    "score": lambda s: csi.cleaning.score(s),
+}
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=ESTIMATORS)
+def test_no_estimator_uses_impossible_answers_that_were_kept_for_cleaning(unclean, estimator):
+    with pytest.raises((DataError, EstimationError), match=r"q6.* answers? outside 1 to 10"):
+        estimator(unclean)
+
+
+@pytest.mark.parametrize("action", ["set missing", "remove"])
+def test_what_a_study_file_keeps_is_found_decided_about_logged_and_cleaned(unclean, action):
+    found = [out_of_range(unclean), duplicate_ids(unclean, spare="first")]
+    assert found[0].details[["row", "item", "answer"]].to_numpy().tolist() == [
+        [3, "q6", 99],
+        [4, "q6", 0],
+        [5, "q2", -1],
+        [5, "q6", 11],
+        [9, "q10", 55],
+    ]
+    assert found[1].rows.tolist() == [41]
+    log = decide(unclean, found, [Rule(action, "out of range"), Rule("remove", "duplicate id")], numbers=["q6"])
+    gone = {3, 4, 5, 9} if action == "remove" else set()
+    assert set(log.removed) == gone | {41}
+    assert len(log.answers) == (0 if gone else 5)
+    assert log.respondents.loc[41, "id"] == "k041"
+    clean = log.apply(unclean)
+    assert any(note.startswith("Cleaned: weight 0 for") for note in clean.notes)
+    kept = unclean.frame.drop(index=list(gone | {41}))
+    expected = kept["q6"].where(kept["q6"].between(1, 10)).mean()
+    assert clean.moments(["q6"]).mean[0] == pytest.approx(expected)
+    assert log.effect.loc["q6", "after"] == pytest.approx(expected)
+    for name, estimator in ESTIMATORS.items():
+        if name != "impute":
+            estimator(clean)
+    again = decide(clean, [out_of_range(clean), duplicate_ids(clean)])
+    assert again.checks["flagged"].tolist() == [0, 0]
+    assert log.drop(unclean).moments(["q6"]).mean[0] == pytest.approx(expected)
+    assert log.apply(clean).notes == clean.notes
+    assert csi.cleaning.response_time(clean, "seconds").n_flagged == 0
+
+
+def test_a_review_alone_does_not_make_impossible_answers_possible(unclean):
+    reviewed = decide(unclean, out_of_range(unclean)).apply(unclean)
+    with pytest.raises(DataError, match="kept for cleaning"):
+        reviewed.moments()
 
 
 def test_rows_of_weight_zero_are_not_decided_about(frame):

@@ -130,7 +130,7 @@ EMPTY = pd.DataFrame({"q1": [1, 2.0, 3], "q2": [np.nan] * 3, "q3": [np.nan] * 3}
         (EMPTY, [], "no items"),
         (EMPTY.iloc[:0], None, "no rows"),
         (pd.DataFrame({"a": [1.0, 2, 3], "b": [3.0, 1, 2]}), None, "nothing to test"),
-        (pd.DataFrame({"a": [1.0, 2, None, 4], "b": [3.0, 3, 3, None]}), None, r"do not vary: \['b'\]"),
+        (pd.DataFrame({"a": [1.0, 2, None, 4], "b": [3.0, 3, 3, None]}), None, r"do not vary: \['b'\]; the test"),
         (pd.DataFrame({"a": [1.0, np.inf, 3], "b": [3.0, None, 2]}), None, "infinite"),
         (pd.DataFrame({"a": [1.0, 2, None, None], "b": [None, None, 3.0, 2]}), None, "never answered together"),
     ],

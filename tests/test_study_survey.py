@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import csi_lab as csi
 from csi_lab.design import Design
-from csi_lab.errors import DataError
+from csi_lab.errors import DataError, SpecError
 from csi_lab.study.datasets import find_study, packaged_file
 from csi_lab.study.survey import Survey, load_survey
 
@@ -180,6 +181,77 @@ def test_a_code_inside_the_scale_is_treated_and_said(tmp_path: Path):
     loaded = survey(tmp_path, study=study)
     assert 5 not in set(loaded.frame["a"])
     assert said(loaded, "Missing codes that lie inside").endswith(", as the study file states them: 5 of a.")
+
+
+KEPT_HEAD = HEAD.replace("c\n", "c,seconds,who,phone,day,none\n")
+KEPT = KEPT_HEAD + "".join(
+    f"{line},{100 + i}{'.5' * (i == 2)},{i:02d},+86{i},2025-03-{i:02d},\n"
+    for i, line in enumerate(GOOD.splitlines()[1:], 1)
+)
+
+
+def test_columns_to_keep_are_numbers_where_all_are_numbers_and_else_text_as_written(tmp_path: Path):
+    study = STUDY + "keep: [who, seconds, phone, day, none]\n"
+    frame = survey(tmp_path, KEPT, study=study).frame
+    assert list(frame)[-5:] == ["who", "seconds", "phone", "day", "none"]
+    assert frame["seconds"].tolist() == [101, 102.5, *range(103, 113)]
+    assert frame["who"].tolist() == [f"{i:02d}" for i in range(1, 13)]
+    assert frame["phone"].tolist()[0] == "+861"
+    assert frame["day"].tolist()[0] == "2025-03-01"
+    assert frame["none"].isna().all()
+    gap = survey(tmp_path, KEPT.replace(",101,", ",,").replace(",104,", ",99,"), study=study).frame["seconds"]
+    assert np.isnan(gap.iloc[0])
+    assert gap.iloc[3] == 99  # a missing code of the items is a number like others here
+    text = survey(tmp_path, KEPT.replace(",101,", ",n/a,"), study=study).frame["seconds"]
+    assert text.tolist()[:2] == ["n/a", "102.5"]
+
+
+def test_absent_columns_to_keep_are_named_with_the_nearest_ones(tmp_path: Path):
+    message = refused(tmp_path, KEPT, study=STUDY + "keep: [Seconds, mode]\n")
+    assert "'Seconds' (keep; did you mean 'seconds'?)" in message
+    assert "'mode' (keep)" in message
+
+
+def test_columns_to_keep_survive_other_formats(tmp_path: Path):
+    frame = pd.DataFrame({name: np.arange(12) % k + 1.0 for name, k in zip("abc", (10, 9, 8), strict=True)})
+    frame = frame.assign(id=[f"{i}" for i in range(12)], r=["n", "s"] * 6, seconds=np.arange(12) + 0.25)
+    frame = frame.assign(big=[10**17 + i for i in range(12)], yes=[True, False] * 6)
+    frame.to_parquet(tmp_path / "x.parquet")
+    kept = survey(tmp_path, None, file="x.parquet", study=STUDY + "keep: [seconds, big, yes]\n").frame
+    assert kept["seconds"].tolist() == frame["seconds"].tolist()
+    assert kept["big"].tolist()[1] == str(10**17 + 1)  # more digits than a float holds
+    assert kept["yes"].tolist()[:2] == ["TRUE", "FALSE"]
+
+
+def test_impossible_answers_and_copies_stay_where_the_study_file_says_so_and_are_warned_of(tmp_path: Path):
+    study = STUDY.replace("[a, b]", "{items: {a: {reversed: true}, b: }}")
+    study += "checks: {outside_scale: keep, duplicate_id: keep}\n"
+    loaded = survey(tmp_path, GOOD + "001,n,11,0,99\n", study=study)
+    assert len(loaded.frame) == 13
+    # The impossible answer to a reversed item stays as it is written; a missing code is missing all the same.
+    assert loaded.frame.iloc[-1][["a", "b"]].tolist() == [11, 0]
+    assert np.isnan(loaded.frame["c"].iloc[-1])
+    assert "2 in all; clean them" in said(loaded, "Warning, impossible answers")
+    assert "11 in row 14" in said(loaded, "Warning, impossible answers")
+    assert "'001' in rows 2, 14" in said(loaded, "Warning, rows whose id")
+    assert {item: rows.tolist() for item, rows in loaded.impossible().items()} == {"a": [12], "b": [12]}
+    with pytest.raises(DataError, match=r"(?s)a: 1 answer outside 1 to 10 in rows labelled 12.*b: 1 answer.*decide"):
+        loaded.moments()
+    assert loaded.moments(["c"]).n == 12
+
+
+def test_a_stream_cannot_keep_impossible_answers(tmp_path: Path):
+    text = STUDY.replace("FILE", "x.csv").replace(", labels: {十分: 10}", "").replace(', "n/a"', "")
+    (tmp_path / "study.yaml").write_text(text + "checks: {outside_scale: keep}\n", encoding="utf-8")
+    (tmp_path / "x.csv").write_text(GOOD, encoding="utf-8")
+    with pytest.raises(SpecError, match="outside_scale: keep: answers are cleaned in memory"):
+        csi.scaleout.open_survey(tmp_path)
+
+
+def test_text_is_an_error_even_where_impossible_answers_are_kept(tmp_path: Path):
+    assert "text in number columns" in refused(
+        tmp_path, GOOD + "20,n,many,1,2\n", study=STUDY + "checks: {outside_scale: keep}\n"
+    )
 
 
 def test_what_is_remarkable_is_noted(tmp_path: Path):

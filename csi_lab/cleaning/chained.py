@@ -9,8 +9,8 @@ import numpy as np
 
 from csi_lab.errors import EstimationError
 
-Kind = Literal["pmm", "norm"]
-KINDS = ("pmm", "norm")
+Kind = Literal["pmm", "norm", "rounded"]
+KINDS = ("pmm", "norm", "rounded")
 
 # The smallest share of its variance that a column must keep beside those before it.
 COLLINEAR = 1e-10
@@ -38,8 +38,9 @@ def chained(
     names
         The p + q columns, for messages.
     kinds
-        Of each item: ``"norm"`` draws from a Bayesian linear regression, ``"pmm"`` takes the answer of one of the
-        ``donors`` rows whose prediction lies nearest.
+        Of each item: ``"norm"`` draws from a Bayesian linear regression (and so does ``"rounded"``: rounding is for the
+        end, the chain goes on with what was drawn), ``"pmm"`` takes the answer of one of the ``donors`` rows whose
+        prediction lies nearest, out of a bootstrap sample of those who answered.
     m, iterations, donors, rng
         Imputations (chains), rounds through the items, size of the donor pool, generator.
 
@@ -79,12 +80,15 @@ def chained(
                 products - lacking @ np.swapaxes(lacking, 1, 2), 1 + j, len(seen), names, rng
             )
             expected = (drawn[:, None, :] @ lacking)[:, 0]
-            if kinds[j] == "norm":
+            if kinds[j] != "pmm":
                 new = expected + sigma[:, None] * rng.standard_normal(expected.shape)
                 values[j] = centre[j] + spread[j] * new
             else:
                 predicted = (estimate[:, None, :] @ state)[:, 0][:, seen]
-                chosen = seen[nearest(predicted, expected, donors, rng)]
+                # Others might have answered: a fixed pool of donors would be taken for the population.
+                again = rng.integers(0, len(seen), size=predicted.shape)
+                taken = nearest(np.take_along_axis(predicted, again, axis=1), expected, donors, rng)
+                chosen = seen[np.take_along_axis(again, taken, axis=1)]
                 new, values[j] = z[j, chosen], x[chosen, j]
             state[:, 1 + j, gap] = new
             row = (state @ state[:, 1 + j, :, None])[..., 0]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from csi_lab.cleaning.flags import Flags, answers_found, flags
+from csi_lab.cleaning.missing import shortened
 from csi_lab.cleaning.respondents import Bounds, Respondents, limits, require_columns, respondents, table_of
 from csi_lab.errors import DataError, SpecError
 
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+Codes = float | str | Sequence[float | str]
+
+
 def out_of_range(
     data: Any,
     items: Sequence[str] | None = None,
     *,
     bounds: Bounds | None = None,
+    missing_codes: Codes | Mapping[str, Codes] = (),
     whole: bool = False,
     weights: Any = None,
 ) -> Flags:
@@ -34,6 +39,9 @@ def out_of_range(
         Default: all items of the survey, all columns of a DataFrame but the weights.
     bounds
         Lowest and highest possible answer, one pair for all items or one for each; default those of the survey.
+    missing_codes
+        Numbers or texts that stand for "no answer", such as 98 and 99: one list for all items, or item to its own. In a
+        survey they are missing already, as its study file says.
     whole
         Whether answers between two points of the scale (7.5) are impossible, too.
     weights
@@ -49,7 +57,12 @@ def out_of_range(
     DataError
         If columns are absent or share a name, or there is nobody to judge.
     SpecError
-        If bounds are absent or not low < high.
+        If bounds are absent or not low < high, or missing codes name unknown items.
+
+    Notes
+    -----
+    Cells that hold a missing code count as no answer, and a remark says how many there are; it also names codes inside
+    the bounds, where they may hide answers.
 
     Examples
     --------
@@ -60,14 +73,27 @@ def out_of_range(
     out of range: 2 of 3 respondents flagged (66.7%): an answer is outside its scale or no number
     >>> found.details[["row", "item", "answer", "problem"]].values.tolist()
     [[1, 'q1', 11, 'above 10'], [1, 'q2', 'ten', 'no number'], [2, 'q2', 0, 'below 1']]
+    >>> frame = pd.DataFrame({"q1": [7, 11, 99]})
+    >>> out_of_range(frame, bounds=(1, 10), missing_codes=[98, 99]).details["answer"].tolist()
+    [11]
     """
     people = respondents(data, items, weights)
     low, high = limits(data, bounds, people.items)
+    codes, coded, hidden = _codes_of(missing_codes, people.items), {}, []
     found = np.zeros((people.n, len(people.items)), dtype=bool)
     words = np.full(found.shape, "", dtype=object)
     given = np.zeros(people.n, dtype=bool)
     for j, item in enumerate(people.items):
         x, text, missing = _numbers_and_text(people.frame[item])
+        if codes[item]:
+            numbers = [c for c in codes[item] if not isinstance(c, str)]
+            code = np.isin(x, numbers)
+            texts = {c.strip() for c in codes[item] if isinstance(c, str)}
+            if texts and text.any():
+                code |= np.array([isinstance(v, str) and v.strip() in texts for v in people.frame[item]], dtype=bool)
+            coded[item] = int(code.sum())
+            hidden += [f"{c:g} of {item}" for c in numbers if low[j] <= c <= high[j]]
+            x, text, missing = np.where(code, np.nan, x), text & ~code, missing | code
         given |= ~missing
         problems = {f"below {low[j]:g}": x < low[j], f"above {high[j]:g}": x > high[j], "no number": text}
         if whole:
@@ -76,6 +102,12 @@ def out_of_range(
             words[rows & ~found[:, j], j] = problem
             found[:, j] |= rows
     rule = "an answer is outside its scale or no number" + (", or not whole" if whole else "")
+    remarks = []
+    if any(coded.values()):
+        each = [f"{item} {k}" for item, k in coded.items() if k]
+        remarks.append(f"missing codes count as no answer: {sum(coded.values())} ({shortened(each)})")
+    if hidden:
+        remarks.append(f"missing codes inside the bounds, where they may hide answers: {shortened(hidden)}")
     return flags(
         people,
         "out of range",
@@ -86,7 +118,30 @@ def out_of_range(
         rule=rule,
         unjudged={"without any answer": ~given},
         details=answers_found(people, found, words),
+        remarks=remarks,
     )
+
+
+def _codes_of(missing_codes: Any, items: Sequence[str]) -> dict[str, list[Any]]:
+    """The missing codes of each item."""
+    if isinstance(missing_codes, Mapping):
+        unknown = [name for name in missing_codes if name not in items]
+        if unknown:
+            raise SpecError(f"missing_codes names columns that are not among the items: {unknown}")
+        given = {item: missing_codes.get(item, ()) for item in items}
+    else:
+        given = dict.fromkeys(items, missing_codes)
+    found = {item: [c] if isinstance(c, (str, int, float)) else list(c) for item, c in given.items()}
+    odd = sorted({repr(c) for codes in found.values() for c in codes if not _is_code(c)})
+    if odd:
+        raise SpecError(f"missing_codes must be numbers or texts, got {', '.join(odd)}; empty cells are missing anyway")
+    return found
+
+
+def _is_code(value: Any) -> bool:
+    if isinstance(value, str):
+        return bool(value.strip())
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and bool(value == value)
 
 
 def _numbers_and_text(column: pd.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -230,6 +285,7 @@ def routing_errors(data: Any, routes: Route | Sequence[Route], *, weights: Any =
         unjudged={"without an answer to a question that decides": unknown & (count == 0)},
         details=_in_order_of_rows(parts, people),
         remarks=remarks,
+        beside=[rule.column for rule in rules],
     )
 
 

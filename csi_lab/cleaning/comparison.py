@@ -261,7 +261,7 @@ def _quantities(
         raise SpecError("the index needs bounds=(lowest, highest possible answer); the data bring none")
     own = list(model.constructs[construct])
     low, high = limits(bounds, own)
-    require_answers_inside(gaps.frame, own, low, high)
+    require_answers_inside(gaps.frame[gaps.used], own, low, high)
     slope = 100 / (len(own) * (high - low))
     order = list(model.constructs)
     edges = [(order.index(source), order.index(goal)) for source, goal in model.edges]

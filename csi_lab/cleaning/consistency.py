@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from csi_lab.cleaning.flags import Flags, answers_found, flags
+from csi_lab.cleaning.flags import MANY, Flags, answers_found, flags
 from csi_lab.cleaning.respondents import as_answered, require_one_scale, respondents, stated
 from csi_lab.errors import EstimationError, SpecError
 
-# A check of carelessness that flags a larger share of all respondents than surveys hold careless ones (10 to 12 % in
-# Meade & Craig 2012; this is twice as many) does not tell the careless from the careful.
-MANY = 0.25
 # Rows whose pairs are correlated at once.
 BLOCK = 20_000
 
@@ -357,11 +353,10 @@ def _weighed(*args: Any, **rest: Any) -> Flags:
     found = flags(*args, **rest)
     if not found.n_flagged > MANY * found.n_judged:
         return found
-    said = (
+    return found.remarked(
         f"{found.n_flagged / found.n_judged:.0%} flagged are too many to be careless: within respondents the answers "
         "differ too little for a correlation; do not remove by this check alone"
     )
-    return replace(found, remarks=(*found.remarks, said))
 
 
 def _extreme(corr: np.ndarray, sign: int) -> float:

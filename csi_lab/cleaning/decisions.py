@@ -10,8 +10,10 @@ import numpy as np
 
 from csi_lab.answers import require_numbers, split_weights
 from csi_lab.cleaning.duplicates import id_column
+from csi_lab.cleaning.fingerprint import changed_rows
 from csi_lab.cleaning.flags import Flags
 from csi_lab.cleaning.log import CleaningLog
+from csi_lab.cleaning.missing import shortened
 from csi_lab.cleaning.respondents import require_columns, stated, table_of
 from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError, SpecError, listed
@@ -213,6 +215,7 @@ def decide(
         design=plan,
         id=identity,
         weight_column=plan.weights or weight_column,
+        fingerprints=tuple(check.fingerprint for check in checks),
         nobody=len(frame) - len(living),
     )
 
@@ -277,6 +280,8 @@ def _aligned(checks: Sequence[Flags], living: pd.DataFrame, frame: pd.DataFrame)
         if len(strange) or len(absent):
             shown = ", ".join(map(str, [*strange, *absent][:5]))
             problems.append(f"{check.name}: {len(strange)} rows unknown to the data, {len(absent)} missing ({shown})")
+        elif len(other := changed_rows(check.fingerprint, frame)):
+            problems.append(f"{check.name}: {len(other)} rows hold other answers now ({shortened(other.tolist())})")
     if problems:
         raise DataError(listed(problems, "flags were made of other data than these; run the checks again"), problems)
     tables = [check.table.reindex(living.index) for check in checks]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import linalg, special
 
-from csi_lab.cleaning.flags import Flags, flags
+from csi_lab.cleaning.flags import MANY, Flags, flags
 from csi_lab.cleaning.respondents import Respondents, required_answers, respondents
 from csi_lab.errors import EstimationError, SpecError
 
@@ -130,7 +130,8 @@ def mcd(
     -----
     Location and reweighted covariance come from scikit-learn's ``MinCovDet`` (FAST-MCD [1]_ with its consistency
     factors), fitted to the complete rows in sorted order, so that the order of the data does not matter. In small
-    samples more than the nominal share of clean rows is flagged [2]_.
+    samples more than the nominal share of clean rows is flagged [2]_. On rating scales it can be very many, since the
+    estimate rests on the half of the rows that is most alike; when more than a quarter are flagged, a remark says so.
 
     References
     ----------
@@ -228,7 +229,7 @@ def _flagged(
     partial = int((~few & (used < p)).sum())
     if partial:
         remarks = [*remarks, f"{partial} respondents with gaps are judged by the items they answered"]
-    return flags(
+    found = flags(
         people,
         name,
         squared,
@@ -238,6 +239,12 @@ def _flagged(
         rule=f"squared {statistic} over {p} items above the {quantile:g} quantile of chi-square",
         unjudged={f"with fewer than {need} of {p} answers": few},
         remarks=remarks,
+    )
+    if not found.n_flagged > MANY * found.n_judged:
+        return found
+    return found.remarked(
+        f"{found.n_flagged / found.n_judged:.0%} flagged are too many to be outliers: answers on rating scales are "
+        "coarse and skewed, and the chi-square cut-off holds for normal ones; do not remove by this check alone"
     )
 
 

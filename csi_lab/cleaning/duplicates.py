@@ -10,6 +10,7 @@ import numpy as np
 from csi_lab.cleaning.flags import Flags, flags
 from csi_lab.cleaning.respondents import Respondents, required_answers, respondents, stated
 from csi_lab.errors import SpecError
+from csi_lab.near_pairs import distinct_rows, most_different, near_pairs
 
 Spare = Literal["none", "first"]
 
@@ -136,7 +137,7 @@ def identical_answers(
     x, p = people.answers, len(people.items)
     need = required_answers(answered, p)
     few = (~np.isnan(x)).sum(axis=1) < need
-    group, size, _ = _distinct(_codes(x[~few]))
+    group, size, _ = distinct_rows(_codes(x[~few]))
     codes, others = np.full(people.n, -1), np.zeros(people.n)
     codes[~few], others[~few] = group, size[group] - 1
     return _with_spare(
@@ -192,9 +193,9 @@ def near_identical_answers(
 
     Notes
     -----
-    Exact, without comparing all pairs: two rows that differ on at most m items are equal on at least one of m + 1
-    blocks of items, so only rows equal on a block are compared. Memory grows with the number of rows; time with the
-    number of pairs equal on a block, which is small unless very many answers are alike.
+    Exact, without comparing all pairs: see :func:`csi_lab.near_pairs.near_pairs`, which
+    :func:`csi_lab.sampling.fieldwork.duplicates` uses, too; that function lists every pair and tells interviewers
+    apart.
 
     References
     ----------
@@ -220,8 +221,8 @@ def near_identical_answers(
     need = required_answers(answered, p)
     few = (~np.isnan(x)).sum(axis=1) < need
     codes = _codes(x[~few])
-    group, size, first = _distinct(codes)
-    differ = int(np.ceil(round(p * (1 - agreement), 9))) - 1
+    group, size, first = distinct_rows(codes)
+    differ = most_different(p, agreement)
     matches, nearest, gap = _near(codes[first], size, differ)
     count, closest, agree = np.zeros(people.n), np.full(people.n, -1), np.full(people.n, np.nan)
     judged = np.flatnonzero(~few)
@@ -304,38 +305,15 @@ def _codes(x: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.column_stack(columns).astype(kind))
 
 
-def _distinct(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The group of each row among the distinct rows, the size of each group, and its first row."""
-    if not len(codes):
-        return np.empty(0, dtype=int), np.empty(0, dtype=int), np.empty(0, dtype=int)
-    packed = np.ascontiguousarray(codes).view(np.dtype((np.void, codes.dtype.itemsize * codes.shape[1]))).reshape(-1)
-    _, first, group, size = np.unique(packed, return_index=True, return_inverse=True, return_counts=True)
-    return group.reshape(-1), size, first
-
-
 def _near(rows: np.ndarray, size: np.ndarray, differ: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For distinct rows: how many rows differ from each on 1 to ``differ`` items, a nearest one (-1: none), its gap."""
-    n, p = rows.shape if rows.ndim == 2 else (0, 0)
+    n = len(rows)
     matches, nearest, gap = np.zeros(n), np.full(n, -1), np.full(n, np.inf)
-    if differ < 1 or n < 2:
+    if differ < 1:
         return matches, nearest, gap
-    blocks = [_distinct(rows[:, part])[0] for part in np.array_split(np.arange(p), differ + 1)]
-    for number, block in enumerate(blocks):
-        order = np.argsort(block, kind="stable")
-        sorted_block = block[order]
-        last = np.searchsorted(sorted_block, sorted_block, side="right")
-        start, step = np.arange(n), 1
-        while len(start := start[start + step < last[start]]):
-            a, b = order[start], order[start + step]
-            new = np.ones(len(a), dtype=bool)
-            for earlier in blocks[:number]:  # a pair that is equal on several blocks counts once
-                new &= earlier[a] != earlier[b]
-            a, b = a[new], b[new]
-            apart = (rows[a] != rows[b]).sum(axis=1)
-            near = apart <= differ
-            for one, two, d in ((a[near], b[near], apart[near]), (b[near], a[near], apart[near])):
-                np.add.at(matches, one, size[two])
-                better = d < gap[one]
-                gap[one[better]], nearest[one[better]] = d[better], two[better]
-            step += 1
+    for a, b, apart in near_pairs(rows, differ):
+        for one, two in ((a, b), (b, a)):
+            np.add.at(matches, one, size[two])
+            better = apart < gap[one]
+            gap[one[better]], nearest[one[better]] = apart[better], two[better]
     return matches, nearest, gap

@@ -13,6 +13,7 @@ from csi_lab.cleaning.completed import counted, remarks
 from csi_lab.cleaning.imputed import Imputations
 from csi_lab.cleaning.missing import Gaps, shortened
 from csi_lab.cleaning.normal_model import augment
+from csi_lab.cleaning.respondents import stated
 from csi_lab.errors import DataError, EstimationError, SpecError, listed
 from csi_lab.incomplete import completed_moments
 
@@ -34,7 +35,7 @@ def impute(
     rng: np.random.Generator | int,
     method: Method = "chained",
     kind: Kind | Mapping[str, Kind] = "pmm",
-    donors: int = 5,
+    donors: int = 3,
     predictors: Sequence[str] | None = None,
     weights: Any = None,
 ) -> Imputations:
@@ -47,10 +48,11 @@ def impute(
         \sigma^2_* = \frac{RSS}{\chi^2_{n_o - q}}, \qquad
         \beta_* = \hat\beta + \sigma_* (X_o' X_o)^{-1/2} z,
 
-    and the gaps are filled from :math:`x' \beta_* + \sigma_* z` (``kind="norm"``), or with the answer of one of the
-    ``donors`` rows whose :math:`x' \hat\beta` lies nearest (``kind="pmm"``, predictive mean matching, which keeps
-    answers on the scale). One iteration goes once through all items. ``"normal"``: data augmentation; in turn the gaps
-    are drawn given mean and covariances, and these given the completed rows.
+    and the gaps are filled from :math:`x' \beta_* + \sigma_* z` (``kind="norm"``); with the same put on the nearest
+    whole answer within the scale in the end (``"rounded"``); or with the answer of one of the ``donors`` rows whose
+    :math:`x' \hat\beta` lies nearest, out of a bootstrap sample of those who answered [5]_ (``"pmm"``, predictive mean
+    matching of type 1, which keeps answers on the scale). One iteration goes once through all items. ``"normal"``: data
+    augmentation; in turn the gaps are drawn given mean and covariances, and these given the completed rows.
 
     Parameters
     ----------
@@ -68,9 +70,10 @@ def impute(
     method
         See above.
     kind
-        For ``"chained"``: of all items, or item to kind; items not named are drawn by ``"pmm"``.
+        For ``"chained"``: of all items, or item to kind; items not named are drawn by ``"pmm"``. ``"rounded"`` takes
+        the scale from a survey, else from the lowest and highest answer; the treatment says how many draws lay beyond.
     donors
-        Size of the pool of predictive mean matching.
+        Size of the pool of predictive mean matching. Larger pools lean more towards those who answered.
     predictors
         Further columns without gaps; columns of text become indicators of their labels. Default: the columns of weights
         and strata of a survey, so that the imputations respect its design [3]_; ``()`` for none.
@@ -98,6 +101,20 @@ def impute(
     everybody of a kind has a gap its few donors are used again and again, and means lean towards those who answered;
     compare with ``"norm"``. PSUs do not enter. Rows of weight zero are left as they are.
 
+    Coverage of the 95 % interval for the mean of an item in 400 simulated surveys of 200 respondents, four items on 1
+    to 10, m = 20 (simulation error .01), with the bias in standard errors in brackets:
+
+    ============================================  ==========  ============
+    gaps, at random given another item            ``"pmm"``   ``"rounded"``
+    ============================================  ==========  ============
+    23 %, answers in the middle of the scale      .95 (-0.1)  .95 (-0.1)
+    45 %, answers in the middle of the scale      .92 (-0.3)  .94 (-0.1)
+    39 %, 29 % of all answers at the upper end    .97 (-0.1)  .95 (-0.4)
+    ============================================  ==========  ============
+
+    Without gaps coverage was .95 to .96 in the same surveys. In the second line a fixed pool of five donors, without
+    the bootstrap sample, had coverage .85, and ``"norm"`` .95.
+
     References
     ----------
     .. [1] Rubin, D. B. (1987). Multiple Imputation for Nonresponse in Surveys. Wiley, pp. 166-168.
@@ -105,6 +122,8 @@ def impute(
     .. [3] Reiter, J. P., Raghunathan, T. E., & Kinney, S. K. (2006). The importance of modeling the sampling design in
        multiple imputation for missing data. Survey Methodology, 32(2), 143-149.
     .. [4] Schafer, J. L. (1997). Analysis of Incomplete Multivariate Data. Chapman & Hall, ch. 5.
+    .. [5] Heitjan, D. F., & Little, R. J. A. (1991). Multiple imputation for the Fatal Accident Reporting System.
+       Journal of the Royal Statistical Society C, 40(1), 13-29.
 
     Examples
     --------
@@ -113,7 +132,7 @@ def impute(
     >>> holes = frame.mask(np.random.default_rng(1).random(frame.shape) < 0.1)
     >>> found = impute(holes, m=5, rng=1)
     >>> print(found)
-    69 missing answers in 60 rows (CUSA1 25, CUSA2 20, CUSA3 24) drawn 5 times by chained equations (pmm of 5 donors; 10
+    69 missing answers in 60 rows (CUSA1 25, CUSA2 20, CUSA3 24) drawn 5 times by chained equations (pmm of 3 donors; 10
     iterations); 1 of these rows answered none of the items
     >>> sorted(set(found.completed(0)["CUSA1"])) == sorted(set(frame["CUSA1"]))
     True
@@ -127,6 +146,7 @@ def impute(
     lacking = ~gaps.known[gaps.used]
     _require_variety(gaps.items, answers)
     _require_rows([*gaps.items, *names], answers, other.shape[1], method, donors)
+    ends = _ends(data, gaps.items, kinds, answers)
     generator = np.random.default_rng(rng)
     if method == "normal":
         drawn, trace = _augmented(answers, other, [*gaps.items, *names], m, iterations, generator)
@@ -136,12 +156,40 @@ def impute(
         settings: dict[str, Any] = {"m": m, "iterations": iterations, "donors": donors, "rng": generator}
         drawn, trace = chained(answers, other, [*gaps.items, *names], kinds, **settings)
         used = {k for k, some in zip(kinds, lacking.any(axis=0), strict=True) if some}
-        how = " and ".join({"pmm": f"pmm of {donors} donors", "norm": "norm"}[k] for k in KINDS if k in used)
+        drawn, beyond = _rounded(drawn, kinds, ends)
+        words = {"pmm": f"pmm of {donors} donors", "norm": "norm", "rounded": f"norm, rounded{beyond}"}
+        how = " and ".join(words[k] for k in KINDS if k in used)
         way = f"chained equations ({how}{'; ' if how else ''}{iterations} iterations)"
         methods = {name: kinds[j] if lacking[:, j].any() else "-" for j, name in enumerate(gaps.items)}
     treatment = f"{counted(gaps)} drawn {m} times by {way}{said}{remarks(gaps)}"
     values = dict(zip(gaps.items, drawn, strict=True))
     return Imputations(gaps, values, trace, methods, m, treatment)
+
+
+def _ends(data: Any, items: Sequence[str], kinds: Sequence[Kind], x: np.ndarray) -> np.ndarray:
+    """Lowest and highest possible answer ``(p, 2)``: of the survey, or else those given; refuses fractions."""
+    known = stated(data, "bounds") or {}
+    ends = np.array([known.get(name, (np.nanmin(c), np.nanmax(c))) for name, c in zip(items, x.T, strict=True)])
+    rounded = [j for j, kind in enumerate(kinds) if kind == "rounded"]
+    fractions = [items[j] for j in rounded if np.any(x[:, j] % 1 > 0) or np.any(ends[j] % 1 > 0)]
+    if fractions:
+        raise DataError(
+            f"answers that are not whole numbers cannot be drawn by kind='rounded': {fractions}; use 'norm'"
+        )
+    return ends
+
+
+def _rounded(drawn: list[np.ndarray], kinds: Sequence[Kind], ends: np.ndarray) -> tuple[list[np.ndarray], str]:
+    """The draws with those of kind "rounded" on the points of the scale, and how many lay beyond its ends, in words."""
+    found, beyond, count = [], 0, 0
+    for values, kind, (low, high) in zip(drawn, kinds, ends, strict=True):
+        if kind == "rounded":
+            whole = np.rint(values)
+            beyond += int(((whole < low) | (whole > high)).sum())
+            count += whole.size
+            values = np.clip(whole, low, high)
+        found.append(values)
+    return found, f"; {beyond} of {count} draws lay beyond the ends of the scale and became these" if count else ""
 
 
 def _augmented(

@@ -141,6 +141,12 @@ def little_mcar(data: Any, items: Sequence[str] | None = None) -> MCARTest:
             if not lacking
             else f"all {len(x)} rows with answers lack the same items {lacking}: there is nothing to compare"
         )
+    flat = [name for name, column in zip(gaps.items, x.T, strict=True) if not np.nanmax(column) > np.nanmin(column)]
+    if flat:
+        raise DataError(
+            f"items do not vary: {flat}; the test measures how far means of groups lie apart in units of the items' "
+            "spread: leave them out of items="
+        )
     moments = completed_moments(pd.DataFrame(x, columns=list(gaps.items)))
     n = len(x)
     sd = moments.sd * np.sqrt((n - 1) / n)

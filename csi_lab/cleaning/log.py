@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from csi_lab.cleaning.fingerprint import changed_rows
+from csi_lab.cleaning.missing import shortened
 from csi_lab.cleaning.respondents import stated, table_of
 from csi_lab.design import Design
 from csi_lab.errors import DataError, SpecError
@@ -41,6 +43,9 @@ class CleaningLog:
         Design of the sample, column of ids, and the column that holds the weights afterwards.
     nobody
         Rows of weight zero from the beginning, which are not counted.
+    fingerprints
+        For each check what the rows it flagged or could not judge held (see :class:`csi_lab.cleaning.Flags`): the log
+        is not applied where these labels belong to other answers.
     """
 
     respondents: pd.DataFrame
@@ -53,6 +58,7 @@ class CleaningLog:
     id: str | None
     weight_column: str
     nobody: int
+    fingerprints: tuple[pd.DataFrame, ...] = ()
 
     @property
     def n(self) -> int:
@@ -134,7 +140,8 @@ class CleaningLog:
         Raises
         ------
         DataError
-            If rows are absent or new, or a row label belongs to somebody else now.
+            If rows are absent or new, or a row label belongs to somebody else now: to another id, or to answers other
+            than those judged.
         SpecError
             If the data have another column of the name of the weights.
 
@@ -308,6 +315,17 @@ class CleaningLog:
                     f"row labels belong to other respondents now: {len(other)} have another {self.id!r} ({shown}); "
                     "was the index reset in between?"
                 )
+        changed = {
+            label: None
+            for marks in self.fingerprints
+            for label in changed_rows(marks.drop(columns=self.weight_column, errors="ignore"), frame, self.answers)
+        }
+        if changed:
+            raise DataError(
+                f"{len(changed)} rows do not hold the answers that were judged ({shortened(list(changed))}): the order "
+                "of rows and the index, or the answers themselves, were changed in between; run the checks and "
+                "decide() again"
+            )
 
     def _returned(self, data: Any, frame: pd.DataFrame, how: str, *, weighted: bool) -> Any:
         """The frame, or the survey with this frame, its weights named, and a note."""
@@ -322,4 +340,9 @@ class CleaningLog:
             f"missing; rules: {'; '.join(self.rules)}."
         )
         notes = data.notes if note in data.notes else (*data.notes, note)
-        return replace(data, study=study, frame=frame, notes=notes)
+        cleaned = replace(data, study=study, frame=frame, notes=notes)
+        if study.checks.outside_scale == "keep" and not cleaned.impossible():
+            # Nothing impossible is left, so that the answers are no different now from those of any other survey.
+            checks = study.checks.model_copy(update={"outside_scale": "error"})
+            cleaned = replace(cleaned, study=study.model_copy(update={"checks": checks}))
+        return cleaned

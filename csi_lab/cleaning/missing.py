@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from csi_lab.answers import infinite_values, require_numbers, split_weights
+from csi_lab.answers import infinite_values, require_numbers, require_possible, split_weights
 from csi_lab.design import Design
 from csi_lab.errors import DataError
 from csi_lab.resampling import _source
@@ -87,9 +87,10 @@ class Gaps:
         Raises
         ------
         DataError
-            If columns hold text or infinite values, or an item has no answer at all.
+            If columns hold text or infinite values, an item has no answer at all, or a survey holds impossible answers.
         """
         part = self.frame[list(self.items)]
+        require_possible(self.data, self.items)
         require_numbers(part)
         x = part.to_numpy(dtype=float, na_value=np.nan)
         if np.isinf(x).any():

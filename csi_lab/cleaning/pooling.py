@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
+from csi_lab.cleaning.missing import shortened
 from csi_lab.errors import DataError, EstimationError, SpecError, listed
+from csi_lab.percent import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +45,33 @@ class Pooled:
     df_complete: float
     level: float
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader must know, one sentence each."""
+        none = self.table["within"] == 0
+        still = none & (self.table["between"] == 0)
+        alone = none & ~still
+        said = []
+        if still.any():
+            said.append(
+                f"no interval for {self._named(still)}: the estimate is the same in all imputations and its variance "
+                "is 0 in each, so that nothing is uncertain about it or its standard error is wrong"
+            )
+        if alone.any() and np.isfinite(self.df_complete):
+            said.append(
+                f"no interval for {self._named(alone)}: the variance is 0 within every imputation, which leaves no "
+                "degrees of freedom; check the standard errors that were pooled"
+            )
+        elif alone.any():
+            said.append(
+                f"the variance of {self._named(alone)} is 0 within every imputation: the interval rests on the spread "
+                "between them alone; check the standard errors that were pooled"
+            )
+        return tuple(said)
+
+    def _named(self, rows: pd.Series) -> str:
+        return shortened([_label(name) for name in self.table.index[rows]])
+
     def to_frame(self) -> pd.DataFrame:
         """The table, raw numbers."""
         return self.table
@@ -52,26 +81,25 @@ class Pooled:
         from csi_lab.plots import bars
 
         shown = self.table.set_axis([_label(row) for row in self.table.index])
-        return bars(shown, xlabel=f"{xlabel}, {self.level:.0%} interval", decimals=3, ax=ax)
+        return bars(shown, xlabel=f"{xlabel}, {percent(self.level)} interval", decimals=3, ax=ax)
 
     def __str__(self) -> str:
         complete = "" if np.isinf(self.df_complete) else f", complete-data df {self.df_complete:g}"
         head = f"{len(self.table)} estimates pooled over {self.m} imputations (Rubin's rules{complete})"
         lines = [
-            f"{_label(name)}: {row['estimate']:.4g}, se {row['se']:.3g}, {self.level:.0%} CI [{row['low']:.4g}, "
+            f"{_label(name)}: {row['estimate']:.4g}, se {row['se']:.3g}, {percent(self.level)} CI [{row['low']:.4g}, "
             f"{row['high']:.4g}], missing information {row['fmi']:.1%}"
             for name, row in self.table.head(2).iterrows()
         ]
         rest = len(self.table) - len(lines)
-        return "\n".join([head.replace("1 estimates", "1 estimate", 1) if len(self.table) == 1 else head, *lines]) + (
-            f"\n... {rest} more in .table" if rest else ""
-        )
+        lines = [head.replace("1 estimates", "1 estimate", 1) if len(self.table) == 1 else head, *lines]
+        return "\n".join([*lines, *([f"... {rest} more in .table"] if rest else []), *self.remarks])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        head = html.escape(str(self).splitlines()[0])
-        return f"<p>{head}</p>{self.table.round(4).to_html()}"
+        said = "<br>".join(html.escape(line) for line in (str(self).splitlines()[0], *self.remarks))
+        return f"<p>{said}</p>{self.table.round(4).to_html()}"
 
 
 @dataclass(frozen=True)
@@ -107,7 +135,7 @@ class PooledR2:
 
     def __str__(self) -> str:
         return (
-            f"R2 = {self.value:.3f}, {self.level:.0%} CI [{self.low:.3f}, {self.high:.3f}], pooled over "
+            f"R2 = {self.value:.3f}, {percent(self.level)} CI [{self.low:.3f}, {self.high:.3f}], pooled over "
             f"{self.m} imputations through Fisher's z, missing information {self.fmi:.1%}"
         )
 
@@ -167,6 +195,8 @@ def pool(
 
     Notes
     -----
+    Where the variance within the imputations is 0 the formulas may give no interval; ``remarks`` then says why.
+
     Agrees with R mice 3.15.0 ``pool()`` and ``pool.scalar()`` to a relative 1e-10 (``tests/reference/missing``).
 
     References

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from csi_lab.answers import require_possible
 from csi_lab.cleaning.respondents import require_one_scale, respondents
 from csi_lab.errors import DataError, SpecError
 
@@ -263,6 +264,7 @@ def score(
     if method == "sum" and need < p:
         raise SpecError(f"a sum needs all {p} items; use method='mean' for respondents with gaps")
     require_one_scale(data, people.items)
+    require_possible(data, people.items)
     x = people.answers
     known = ~np.isnan(x)
     answered = known.sum(axis=1)

@@ -244,7 +244,10 @@ def as_answered(data: Any, people: Respondents) -> np.ndarray:
     study = stated(data, "study")
     for j, item in enumerate(people.items):
         if study is not None and item in study.items and study.items[item].reversed:
-            x[:, j] = sum(data.bounds[item]) - x[:, j]
+            low, high = data.bounds[item]
+            # Impossible answers stay as they are written, in the survey and here.
+            possible = (x[:, j] >= low) & (x[:, j] <= high)
+            x[possible, j] = low + high - x[possible, j]
     return x
 
 

@@ -172,7 +172,7 @@ def from_items(
     choice = _Choice.of(model, bounds, None, target)
     frame = getattr(data, "frame", data)
     if hasattr(frame, "columns"):
-        require_answers_inside(frame, model.items, choice.low, choice.high)
+        require_answers_inside(_living(data, frame), model.items, choice.low, choice.high)
     simple = getattr(data, "design", None) is None or data.design.simple
     tables, weights, rows, interval = [], [], [], ""
     for construct, items in model.constructs.items():
@@ -191,6 +191,12 @@ def from_items(
         rows.append(_rows(moments, [construct]))
     joined = pd.concat(tables), pd.concat(weights), pd.concat(rows)
     return IndexResult(*joined, "equal", choice.target, level, interval)
+
+
+def _living(data: Any, frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows that stand for somebody: what a row of weight zero holds enters nothing."""
+    column = None if frame is data else data.design.weights
+    return frame if column is None else frame[frame[column] > 0]
 
 
 def _equal_index(choice: _Choice) -> Callable[[Moments], np.ndarray]:

@@ -128,13 +128,15 @@ def by_group(
     simple = design.simple and case_weights is None
     if not 0 < level < 1:
         raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
-    each = respondent_index(frame, weights, bounds).to_numpy()
     label = pd.Series(np.asarray(groups, dtype=object))
     if len(label) != len(frame):
         raise DataError(f"{len(label)} groups for {len(frame)} respondents; give one group per row")
     label = label.where(label.notna(), "(no group)").astype(str).to_numpy()
     given_weights = split_weights(frame, case_weights)[1]
-    w = np.ones(len(each)) if given_weights is None else given_weights
+    w = np.ones(len(frame)) if given_weights is None else given_weights
+    # Rows of weight zero are nobody: what they hold is not looked at.
+    each = np.full(len(frame), np.nan)
+    each[w > 0] = respondent_index(frame[w > 0], weights, bounds).to_numpy()
     rows = []
     for name in sorted(set(label)):
         here = label == name

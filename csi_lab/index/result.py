@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from csi_lab.errors import EstimationError, SpecError
+from csi_lab.percent import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,7 +110,7 @@ class IndexResult:
     def describe(self, construct: str) -> str:
         """The index of one construct in words: value, and the interval when there is one."""
         row, rows = self.table.loc[construct], self.rows.loc[construct]
-        ends = f", {self.level:.0%} CI [{row['low']:.2f}, {row['high']:.2f}]" if "low" in row.index else ""
+        ends = f", {percent(self.level)} CI [{row['low']:.2f}, {row['high']:.2f}]" if "low" in row.index else ""
         left_out = f", {rows['left_out']} left out (missing answers)" if rows["left_out"] else ""
         return f"{row['estimate']:.2f}{ends}, n = {rows['n']}{left_out}"
 

@@ -12,6 +12,7 @@ from scipy import special
 from csi_lab.errors import EstimationError
 from csi_lab.intervals import Kind
 from csi_lab.moments import Moments
+from csi_lab.percent import percent
 from csi_lab.reliability.coefficient import interval_words, paragraph, require_level, withheld
 from csi_lab.reliability.ratings import Ratings
 from csi_lab.resampling import replicates
@@ -85,7 +86,7 @@ class AgreementResult:
         return pd.DataFrame([row], index=pd.Index([self.coefficient], name="coefficient"))
 
     def __str__(self) -> str:
-        ends = f", {self.level:.0%} CI [{self.low:.3f}, {self.high:.3f}]" if np.isfinite(self.low) else ""
+        ends = f", {percent(self.level)} CI [{self.low:.3f}, {self.high:.3f}]" if np.isfinite(self.low) else ""
         left_out = f"; units left out for too few ratings: {self.dropped}" if self.dropped else ""
         return "\n".join(
             [

@@ -13,6 +13,7 @@ from scipy import special
 from csi_lab.errors import SpecError
 from csi_lab.intervals import Interval, Kind
 from csi_lab.moments import Missing, Moments, as_moments
+from csi_lab.percent import percent
 from csi_lab.reliability.coefficient import Sample, withheld
 from csi_lab.resampling import Replicates
 
@@ -86,7 +87,7 @@ class AlphaResult:
         return pd.DataFrame([row], index=pd.Index([self.scale], name="scale"))
 
     def __str__(self) -> str:
-        ends = f", {self.level:.0%} CI [{self.low:.3f}, {self.high:.3f}]" if np.isfinite(self.low) else ""
+        ends = f", {percent(self.level)} CI [{self.low:.3f}, {self.high:.3f}]" if np.isfinite(self.low) else ""
         left_out = f", {self.dropped} rows left out (missing answers)" if self.dropped else ""
         head = f"{self.scale}: alpha = {self.value:.3f}{ends}, n = {self.n}, k = {len(self.items)}{left_out}"
         return "\n".join([head, *self.remarks])

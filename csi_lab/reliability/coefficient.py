@@ -12,6 +12,7 @@ import numpy as np
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.intervals import Interval, Kind
 from csi_lab.moments import Missing, Moments, against_formulas, as_moments, require_variation
+from csi_lab.percent import percent
 from csi_lab.resampling import Replicates, requested
 
 if TYPE_CHECKING:
@@ -271,7 +272,7 @@ class Coefficient:
         return pd.DataFrame([row], index=index)
 
     def __str__(self) -> str:
-        ends = f", {self.level:.0%} CI [{self.low:.3f}, {self.high:.3f}]" if np.isfinite(self.low) else ""
+        ends = f", {percent(self.level)} CI [{self.low:.3f}, {self.high:.3f}]" if np.isfinite(self.low) else ""
         left_out = f", {self.dropped} rows left out (missing answers)" if self.dropped else ""
         head = f"{self.scale}: {self.coefficient} = {self.value:.3f}{ends}, n = {self.n}{left_out}"
         return "\n".join([*self.remarks, head, f"  {self.definition}", f"  interval: {self.interval}"])

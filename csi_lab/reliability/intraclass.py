@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from csi_lab.answers import require_columns
+from csi_lab.answers import require_columns, require_possible
 from csi_lab.errors import DataError, EstimationError
 from csi_lab.intervals import Kind
 from csi_lab.moments import Missing, Moments
@@ -180,6 +180,7 @@ def one_way_icc(data: Any, raters: Sequence[str] | None = None, *, level: float 
     if not hasattr(frame, "columns"):
         raise DataError(f"need a DataFrame with one row per target, got {type(data).__name__}")
     require_columns(frame, raters or ())
+    require_possible(data, raters or frame.columns)
     frame = frame if raters is None else frame[list(raters)]
     frame, _ = split_weights(frame, None)
     require_numbers(frame)

@@ -185,9 +185,9 @@ class AdjustedWeights:
         (``calfun = "raking"``). R's ``rake`` regresses without weights, which is the same where the weights before are
         equal and another number where they are not (API stratified sample, raked to two margins: standard error
         9.26748 by ``calibrate`` and here, 9.27921 by ``rake``; see ``tests/reference/survey``). It is not offered:
-        with unequal weights those coefficients do not estimate the ones of the population. For linear calibrations without bounds, also in several steps, the
-        contributions are the base weights times the derivative of the estimate by them. R's ``survey`` takes several
-        steps from the first to the last, which is another number.
+        with unequal weights those coefficients do not estimate the ones of the population. For linear calibrations
+        without bounds, also in several steps, the contributions are the base weights times the derivative of the
+        estimate by them. R's ``survey`` takes several steps from the first to the last, which is another number.
 
         References
         ----------

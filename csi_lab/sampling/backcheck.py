@@ -14,9 +14,9 @@ from scipy import special
 
 from csi_lab.answers import require_numbers
 from csi_lab.errors import DataError, EstimationError, SpecError
+from csi_lab.percent import percent
 from csi_lab.reliability.coefficient import require_level
 from csi_lab.sampling.columns import require_present
-from csi_lab.sampling.percent import percent
 from csi_lab.sampling.sample_size import SampleSize, is_number, not_share, not_whole, quantile, refuse
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ import numpy as np
 from scipy import special
 
 from csi_lab.errors import DataError, SpecError
+from csi_lab.percent import percent
 from csi_lab.reliability.coefficient import require_level
 from csi_lab.sampling.backcheck import wilson
 from csi_lab.sampling.columns import require_present, shown_rows
-from csi_lab.sampling.percent import percent
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,9 +10,9 @@ import numpy as np
 from scipy import special
 
 from csi_lab.errors import DataError
+from csi_lab.percent import percent
 from csi_lab.reliability.coefficient import require_level
 from csi_lab.sampling.columns import numbers_of, require_present, shown_rows
-from csi_lab.sampling.percent import percent
 
 if TYPE_CHECKING:
     import pandas as pd

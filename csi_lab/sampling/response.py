@@ -11,9 +11,9 @@ import numpy as np
 
 from csi_lab.answers import split_weights
 from csi_lab.errors import DataError, SpecError, listed
+from csi_lab.percent import percent
 from csi_lab.rates import _wilson
 from csi_lab.sampling.nonresponse_bias import NonresponseBias, bias
-from csi_lab.sampling.percent import percent
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import special
 
 from csi_lab.errors import EstimationError, SpecError
-from csi_lab.sampling.percent import percent
+from csi_lab.percent import percent
 
 if TYPE_CHECKING:
     import pandas as pd

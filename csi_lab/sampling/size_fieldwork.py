@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from csi_lab.errors import SpecError
-from csi_lab.sampling.percent import percent
+from csi_lab.percent import percent
 from csi_lab.sampling.sample_size import (
     FEW,
     NORMAL,

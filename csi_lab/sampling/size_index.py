@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from csi_lab.errors import SpecError
-from csi_lab.sampling.percent import percent
+from csi_lab.percent import percent
 from csi_lab.sampling.sample_size import SampleSize, is_number, not_positive, not_whole, refuse
 from csi_lab.sampling.size_single import mean
 

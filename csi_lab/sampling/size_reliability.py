@@ -10,7 +10,7 @@ import numpy as np
 from scipy import special
 
 from csi_lab.errors import SpecError
-from csi_lab.sampling.percent import percent
+from csi_lab.percent import percent
 from csi_lab.sampling.sample_size import (
     SampleSize,
     field_problems,

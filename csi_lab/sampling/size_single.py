@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from csi_lab.sampling.percent import percent
+from csi_lab.percent import percent
 from csi_lab.sampling.sample_size import (
     NORMAL,
     SampleSize,

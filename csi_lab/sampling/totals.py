@@ -9,7 +9,7 @@ import numpy as np
 from scipy import special
 
 from csi_lab.errors import DataError, EstimationError, SpecError
-from csi_lab.sampling.percent import percent
+from csi_lab.percent import percent
 
 if TYPE_CHECKING:
     import pandas as pd

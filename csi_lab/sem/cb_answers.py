@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from csi_lab.answers import infinite_values, require_columns, require_numbers, split_weights
+from csi_lab.answers import infinite_values, require_columns, require_numbers, require_possible, split_weights
 from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.moments import Moments, as_moments, require_variation
@@ -177,6 +177,7 @@ def read_answers(
     if not hasattr(frame, "columns"):
         raise DataError(f"need a survey, a DataFrame, Moments or a mapping of groups, got {type(data).__name__}")
     require_columns(frame, (*items, *design.columns))
+    require_possible(data, items)
     if weights is not None and design.weights is not None:
         raise DataError("a survey brings the weights of its study file (design: weights); do not give others beside it")
     weights = frame[design.weights] if design.weights is not None else weights

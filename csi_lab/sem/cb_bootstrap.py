@@ -10,6 +10,7 @@ import numpy as np
 from csi_lab.errors import EstimationError, SpecError
 from csi_lab.intervals import KINDS, Interval, Kind, interval
 from csi_lab.moments import Moments
+from csi_lab.percent import percent
 from csi_lab.sem.cb_check import improper
 from csi_lab.sem.cb_derived import observed_variances
 from csi_lab.sem.cb_draws import Drawn
@@ -132,7 +133,9 @@ class Resampled:
         kept = f", {self.improper} with an improper one and kept" if self.improper else ""
         alone = self.left_out.failed if self.left_out is not None else 0
         apart = f"; {alone} units without which there is no solution left out of the acceleration" if alone else ""
-        return f"{self.kind} intervals at {self.level:.0%} from {self.draws} draws ({self.method}){lost}{kept}{apart}"
+        return (
+            f"{self.kind} intervals at {percent(self.level)} from {self.draws} draws ({self.method}){lost}{kept}{apart}"
+        )
 
     __repr__ = __str__
 

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import special
 
 from csi_lab.errors import SpecError
+from csi_lab.percent import percent
 from csi_lab.sem.losses import Losses
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ class CVPATResult:
             row = self.table.loc[(benchmark, "all items")]
             lines.append(
                 f"against the {benchmark}: loss {row['loss']:.3f} - {row['benchmark_loss']:.3f} = "
-                f"{row['estimate']:.3f}, {self.level:.0%} CI [{row['low']:.3f}, {row['high']:.3f}]: {row['verdict']}"
+                f"{row['estimate']:.3f}, {percent(self.level)} CI [{row['low']:.3f}, {row['high']:.3f}]: "
+                f"{row['verdict']}"
                 if np.isfinite(row["estimate"])
                 else f"against the {benchmark}: {row['verdict']}"
             )

@@ -13,6 +13,7 @@ import numpy as np
 from csi_lab.answers import require_columns, require_numbers
 from csi_lab.errors import EstimationError
 from csi_lab.moments import Moments
+from csi_lab.percent import percent
 from csi_lab.sem import assess
 from csi_lab.sem.algorithm import solve
 from csi_lab.sem.assessed import Assessed
@@ -253,7 +254,7 @@ class PLSFit(Assessed):
             if self.consistent:
                 odd = int((self.replicated.converged & ~proper(self.replicated.solution, self.layout)).sum())
                 lost += f"; {odd} draws with an improper solution kept"
-            lines.append(f"{self.kind} intervals at {self.level:.0%} from {self.replicates}{lost}")
+            lines.append(f"{self.kind} intervals at {percent(self.level)} from {self.replicates}{lost}")
         alarms = self._alarms()
         return "\n".join([*alarms, *lines, *self.remarks()[len(alarms) :]])
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from csi_lab.answers import require_columns
+from csi_lab.answers import require_columns, require_possible
 from csi_lab.design import Design
 from csi_lab.errors import CsiLabError, CsiLabWarning, DataError, EstimationError, SpecError, listed
 from csi_lab.model import PathModel
@@ -207,6 +207,7 @@ def grouped_sample(
     if weights is not None and design.weights is not None:
         raise SpecError(f"weights are given twice: weights= and the design column {design.weights!r}")
     require_columns(frame, (*items, *design.columns))
+    require_possible(data, items)
     names, place = group_places(frame, by, groups)
     inside = place >= 0
     row_weights = np.asarray(frame[design.weights] if design.weights else weights, dtype=float)

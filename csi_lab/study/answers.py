@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from csi_lab.study.cells import Coded, classified, number, shown, texts, where
+from csi_lab.study.cells import Coded, as_they_are, classified, number, shown, texts, where
 from csi_lab.study.findings import Findings, first_few, rows_said
 from csi_lab.study.sample import judge
 from csi_lab.study.specification import Study
@@ -27,6 +27,7 @@ def wanted_columns(study: Study) -> dict[str, str]:
         *((column, "segments") for column in study.segments),
         *((item, f"constructs.{c}") for c, block in study.constructs.items() for item in block.items),
         *((column, "open_answers") for column in study.open_answers),
+        *((column, "keep") for column in study.keep),
     ]:
         places.setdefault(name, place)
     return places
@@ -51,6 +52,8 @@ def prepare(table: Table, study: Study, found: Findings) -> pd.DataFrame:
             user_missing.append(f"{name} ({declared})")
         if name in numeric:
             columns[name] = _positive(name, column, rows, study, found)
+        elif name in study.keep:
+            columns[name] = as_they_are(column, study.data.decimal)
         elif name not in items:
             columns[name] = texts(column) if ids is None or name != study.design.id else ids[keep]
     columns |= _items({n: c.codes[keep] for n, c in table.columns.items() if n in items}, table, rows, study, found)
@@ -79,7 +82,7 @@ def _absent(table: Table, study: Study, found: Findings) -> None:
 
 
 def _first_of_each_id(table: Table, study: Study, found: Findings) -> tuple[np.ndarray | None, np.ndarray]:
-    """The ids, if there are any, and the places of the rows to keep: all, or the first of each id."""
+    """The ids, if there are any, and the places of the rows that stay: all, or the first of each id."""
     everything = np.arange(len(table.rows))
     name = study.design.id
     if name is None or name not in table.columns:
@@ -98,7 +101,14 @@ def _first_of_each_id(table: Table, study: Study, found: Findings) -> tuple[np.n
         return ids, np.flatnonzero(~again)
     repeated = list(dict.fromkeys(ids[again]))
     cases = first_few((f"{value!r} in {rows_said(table.rows, ids == value)}" for value in repeated), "ids")
-    remedy = "Correct them, or write `checks: {duplicate_id: first}` to keep the first row of each"
+    if study.checks.duplicate_id == "keep":
+        what = f"Warning, rows whose id in {name!r} was met before count again (checks: duplicate_id: keep)"
+        found.note(f"{what}, {again.sum()} in all; csi.cleaning.duplicate_ids finds them", cases)
+        return ids, everything
+    remedy = (
+        "Correct them, or write `checks: {duplicate_id: first}` to keep the first row of each, or "
+        "`checks: {duplicate_id: keep}` to look at them with csi.cleaning"
+    )
     found.problem(f"ids used more than once in {name!r}", cases, remedy)
     return ids, everything
 
@@ -111,6 +121,7 @@ def _items(
     labels = study.scale.labels if study.scale else {}
     coded = {n: classified(table.columns[n].values, missing[n], labels, decimal) for n in study.items if n in codes}
     outside = {n: _outside(c, *bounds[n]) for n, c in coded.items()}
+    kept = study.checks.outside_scale == "keep"
 
     def cases(chosen: Callable[[str], np.ndarray]) -> Iterable[str]:
         for name in coded:
@@ -136,11 +147,19 @@ def _items(
     )
     found.problem("infinite values", cases(lambda n: coded[n].kind == "infinite"), "Correct or empty these cells")
     if study.checks.outside_scale == "error":
-        remedy = "Correct them or the scale, add codes to `missing_codes`, or write `checks: {outside_scale: missing}`"
+        remedy = (
+            "Correct them or the scale, add codes to `missing_codes`, or write `checks: {outside_scale: missing}`, or "
+            "`checks: {outside_scale: keep}` to look at them with csi.cleaning"
+        )
         found.problem("values outside the scale", cases(lambda n: outside[n]), remedy)
     else:
         total = sum(int(np.count_nonzero(outside[n][codes[n]])) for n in coded)
         said = f"Values outside the scale became missing (checks: outside_scale: missing), {total} in all"
+        if kept:
+            said = (
+                f"Warning, impossible answers stay in the data (checks: outside_scale: keep), {total} in all; clean "
+                "them with csi.cleaning before estimating"
+            )
         found.note(said, cases(lambda n: outside[n]))
     found.note("Empty cells", counts(lambda n: coded[n].kind == "empty"))
     found.note("Missing codes became missing", counts(lambda n: coded[n].kind == "code"))
@@ -152,14 +171,16 @@ def _items(
     ]
     found.note("Missing codes that lie inside the scale, as the study file states them", inside)
     found.note("Answer texts became numbers (scale: labels)", counts(lambda n: coded[n].kind == "label"))
-    usable = {n: np.isfinite(c.numbers) & ~outside[n] for n, c in coded.items()}
+    usable = {n: np.isfinite(c.numbers) & (kept | ~outside[n]) for n, c in coded.items()}
     result = {n: np.where(usable[n], c.numbers, np.nan)[codes[n]] for n, c in coded.items()}
     fractions = (f"{n} ({k})" for n, x in result.items() if (k := int(np.count_nonzero(x % 1 > 0))))
     found.note("Answers that are not whole numbers", fractions)
     turned = [n for n, item in study.items.items() if item.reversed and n in result]
     found.note("Reversed items were recoded as low + high - answer", turned)
     for name in turned:
-        result[name] = sum(bounds[name]) - result[name]
+        # An impossible answer has no counterpart on the scale: it stays as it is written.
+        possible = ~outside[name][codes[name]]
+        result[name] = np.where(possible, sum(bounds[name]) - result[name], result[name])
     # What an item would be without its bad cells says nothing; such items have been named above.
     refused = {n for n, c in coded.items() if np.isin(c.kind, ["text", "logical", "infinite"])[codes[n]].any()}
     if study.checks.outside_scale == "error":

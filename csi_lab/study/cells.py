@@ -17,6 +17,7 @@ from csi_lab.study.findings import FEW, rows_said
 from csi_lab.study.table import USER_MISSING, Column
 
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_IN_FRONT = re.compile(r"\+|-?0[0-9]")
 _INFINITE = re.compile(r"[-+]?(inf|infinity)", re.IGNORECASE)
 
 
@@ -88,6 +89,33 @@ def texts(column: Column) -> np.ndarray:
     """A column of labels: text as written (value labels where the file has them), NaN for empty cells."""
     each = [column.labels.get(value) or shown(value) for value in column.values]
     return np.array([text if text else np.nan for text in each] or [np.nan], dtype=object)[column.codes]
+
+
+def as_they_are(column: Column, decimal: str) -> np.ndarray:
+    """A column that nothing is done to: numbers where all its values are plain numbers, else text as written.
+
+    Text is also what would not survive as a number: signs and zeros in front (``007``, ``+86``), more digits than a
+    float holds, and values of which each has a label in the file.
+
+    Examples
+    --------
+    >>> as_they_are(Column(np.array([0, 1, 2]), ("206", None, "41.5")), ".").tolist()
+    [206.0, nan, 41.5]
+    >>> as_they_are(Column(np.array([0, 1]), ("007", "12")), ".").tolist()
+    ['007', '12']
+    """
+    there = [value for value in column.values if shown(value)]
+    labelled = bool(there) and all(column.labels.get(value) for value in there)
+    if not there or labelled or not all(_is_plain_number(value, decimal) for value in there):
+        return texts(column)
+    return classified(column.values, (), {}, decimal).numbers[column.codes]
+
+
+def _is_plain_number(value: Any, decimal: str) -> bool:
+    found = number(value, decimal)
+    if found is None or not abs(found) < 2**53:
+        return False
+    return not (isinstance(value, str) and _IN_FRONT.match(value.strip()))
 
 
 def where(chosen: np.ndarray, codes: np.ndarray, values: tuple[Any, ...], rows: np.ndarray, decimal: str) -> str:

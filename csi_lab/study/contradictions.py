@@ -174,10 +174,10 @@ def _roles(study: Mapping[str, Any], items: Mapping[tuple[str, str], Mapping[str
         uses.setdefault(name, []).append(("an item", ("constructs", construct, "items", name)))
     for role, name in design:
         uses.setdefault(name, []).append((role, ("design", role)))
-    for part in ("segments", "open_answers"):
+    for part, role in (("segments", "a segment"), ("open_answers", "an open answer"), ("keep", "a column to keep")):
         names = _texts(study.get(part))
         for name in dict.fromkeys(names):
-            uses.setdefault(name, []).append(("a segment" if part == "segments" else "an open answer", (part,)))
+            uses.setdefault(name, []).append((role, (part,)))
         for name in sorted({x for x in names if names.count(x) > 1}):
             yield (part,), f"{name!r} stands twice; keep it once"
     # Labels may serve twice (a region is a stratum and a segment); numbers and open texts may not.

@@ -63,8 +63,8 @@ class Scale(_Part):
 class Checks(_Part):
     """What happens to answers outside the scale and to rows whose id was met before."""
 
-    outside_scale: Literal["error", "missing"] = "error"
-    duplicate_id: Literal["error", "first"] = "error"
+    outside_scale: Literal["error", "missing", "keep"] = "error"
+    duplicate_id: Literal["error", "first", "keep"] = "error"
 
 
 class Item(_Part):
@@ -128,6 +128,7 @@ class Study(_Part):
     design: Columns = Columns()
     segments: Names = ()
     open_answers: Names = ()
+    keep: Names = ()
     sample: Sample = Sample()
 
     @property

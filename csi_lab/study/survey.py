@@ -36,7 +36,8 @@ class Survey(Stated):
         What the study file says.
     frame
         One row per respondent in the order of the file. Items are floats (NaN: no answer) with missing codes, labels
-        and reversed items treated; weights and population sizes are floats; all other columns are text as read.
+        and reversed items treated; weights and population sizes are floats; columns to ``keep`` are floats where all
+        their values are numbers; all other columns are text as read.
     notes
         Every treatment and everything remarkable, one sentence each, with counts.
     fingerprint
@@ -48,6 +49,50 @@ class Survey(Stated):
     notes: tuple[str, ...]
     fingerprint: str
 
+    def impossible(self, items: Sequence[str] | None = None) -> dict[str, pd.Index]:
+        """Item to the labels of the rows, of weight above zero, whose answer lies outside its scale; empty if none.
+
+        There are such answers only where the study file keeps them for cleaning (``checks: {outside_scale: keep}``).
+        """
+        living = True if self.design.weights is None else self.frame[self.design.weights] > 0
+        found = {}
+        for item in self.chosen(items):
+            x, (low, high) = self.frame[item], self.bounds[item]
+            rows = self.frame.index[((x < low) | (x > high)) & living]
+            if len(rows):
+                found[item] = rows
+        return found
+
+    def require_possible(self, items: Sequence[str] | None = None) -> None:
+        """Refuse answers outside the scale that were kept for cleaning and are not cleaned yet.
+
+        Estimators ask this before they use ``items`` (default: all); other columns are passed over.
+
+        Raises
+        ------
+        DataError
+            With the items, the rows and the remedy.
+        """
+        if self.study.checks.outside_scale != "keep":
+            return
+        found = self.impossible(None if items is None else [name for name in items if name in self.items])
+        if not found:
+            return
+        bounds = self.bounds
+        problems = [
+            f"{item}: {_count(len(rows), 'answer')} outside {bounds[item][0]:g} to {bounds[item][1]:g} in rows "
+            + "labelled "
+            + ", ".join(map(str, rows[:5]))
+            + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
+            for item, rows in found.items()
+        ]
+        remedy = (
+            "clean them: log = csi.cleaning.decide(survey, csi.cleaning.out_of_range(survey), "
+            "csi.cleaning.Rule('set missing')); survey = log.apply(survey)"
+        )
+        head = "impossible answers were kept for cleaning (checks: outside_scale: keep) and are still there"
+        raise DataError(f"{listed(problems, head)}\n  {remedy}", problems)
+
     def moments(self, items: Sequence[str] | None = None, missing: Missing = "listwise") -> Moments:
         """Weighted count, means and covariances of ``items`` (default: all), with the weights of the design.
 
@@ -56,11 +101,12 @@ class Survey(Stated):
         Raises
         ------
         DataError
-            If an item is unknown, or too few complete rows remain.
+            If an item is unknown, too few complete rows remain, or impossible answers were kept and not cleaned.
         """
         from csi_lab.moments import Moments
 
         chosen = self.chosen(items)
+        self.require_possible(chosen)
         weights = self.frame[self.design.weights] if self.design.weights else None
         return Moments.from_frame(self.frame[chosen], weights=weights, missing=missing)
 

@@ -13,6 +13,7 @@ from scipy import special
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.intervals import Kind
 from csi_lab.moments import Missing, Moments, against_formulas, as_moments
+from csi_lab.percent import percent
 from csi_lab.resampling import Replicates, requested
 from csi_lab.validity.measurement import require_sample
 
@@ -66,7 +67,7 @@ class CriterionResult:
         return pd.DataFrame(rows, index=index, columns=["estimate", "se", "low", "high"])
 
     def __str__(self) -> str:
-        ends = f", {self.level:.0%} CI [{self.low:.3f}, {self.high:.3f}]" if np.isfinite(self.low) else ""
+        ends = f", {percent(self.level)} CI [{self.low:.3f}, {self.high:.3f}]" if np.isfinite(self.low) else ""
         left_out = f", {self.dropped} rows left out (missing answers)" if self.dropped else ""
         first, second = self.reliabilities
         lines = [

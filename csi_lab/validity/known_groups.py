@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
-from csi_lab.answers import infinite_values, require_columns, require_numbers
+from csi_lab.answers import infinite_values, require_columns, require_numbers, require_possible
 from csi_lab.design import Design
 from csi_lab.errors import DataError, SpecError
 from csi_lab.intervals import Interval, Kind
 from csi_lab.moments import Moments
+from csi_lab.percent import percent
 from csi_lab.resampling import Replicates, replicates
 from csi_lab.validity.labels import group_places, holm
 
@@ -67,7 +68,9 @@ class KnownGroupsResult:
 
     def __str__(self) -> str:
         ends = (
-            f", {self.level:.0%} CI [{self.eta2_low:.3f}, {self.eta2_high:.3f}]" if np.isfinite(self.eta2_low) else ""
+            f", {percent(self.level)} CI [{self.eta2_low:.3f}, {self.eta2_high:.3f}]"
+            if np.isfinite(self.eta2_low)
+            else ""
         )
         lines = [f"{len(self.groups)} groups, eta squared = {self.eta2:.3f}{ends}"]
         for (a, b), row in self.pairs.iterrows():
@@ -166,6 +169,7 @@ def known_groups(
         raise DataError(f"need a survey or a DataFrame with rows, got {type(data).__name__}")
     design = design if design is not None else getattr(data, "design", Design())
     score, complete = _scores(frame, measure)
+    require_possible(data, [measure] if isinstance(measure, str) else measure)
     names, place = group_places(frame, by, groups)
     used = complete & (place >= 0)
     w = _weights(frame, design, weights)
