@@ -8,16 +8,16 @@ import pytest
 from conftest import read_reference
 
 from csi_lab import DataError, EstimationError, SpecError
-from csi_lab.sampling.ahp import ahp
-from csi_lab.sampling.decision import (
+from csi_lab.sampling.mode import choose, criteria
+from csi_lab.sampling.mode.criteria_table import read_criteria
+from csi_lab.sampling.mode.decision import (
     combined_weights,
     critic_weights,
     entropy_weights,
     topsis,
     variation_weights,
 )
-from csi_lab.sampling.mode import choose, criteria
-from csi_lab.sampling.mode_criteria import read_criteria
+from csi_lab.sampling.mode.hierarchy import ahp
 
 MODES = ["telephone", "intercept", "household", "mail", "web"]
 

@@ -132,7 +132,7 @@ def test_equal_distances_go_by_the_order_of_the_register():
 def test_the_first_to_come_by_is_drawn_in_proportion_to_ease():
     """2,000 first arrivals among 4; 4.5 binomial standard errors. Ease 0 never comes."""
     frame, rng = pd.DataFrame({"visits": [0.0, 1, 2, 7]}), np.random.default_rng(3)
-    from csi_lab.sampling.nonrandom import arrivals
+    from csi_lab.sampling.select.nonrandom import arrivals
 
     first = np.bincount([arrivals(frame["visits"].to_numpy(), rng)[0][0] for _ in range(2000)], minlength=4) / 2000
     p = np.array([0, 0.1, 0.2, 0.7])

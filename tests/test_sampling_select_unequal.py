@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from csi_lab.errors import DataError, EstimationError, SpecError
-from csi_lab.sampling import select, unequal
+from csi_lab.sampling import select
+from csi_lab.sampling.select import unequal
 
 SIZES = np.array([5.0, 9.0, 2.0, 7.0, 4.0, 1.0, 6.0])
 Y = np.array([11.0, 15.0, 9.0, 12.0, 3.0, 4.0, 10.0])

@@ -15,7 +15,7 @@ from csi_lab import PathModel, SpecError
 from csi_lab.rates import satisfaction_rate
 from csi_lab.reliability import cohen_kappa, cronbach_alpha, ratings_from_table
 from csi_lab.sampling import size
-from csi_lab.sampling.sample_size import net_size
+from csi_lab.sampling.size.sample_size import net_size
 
 Z2 = 2 * stats.norm.cdf(2) - 1  # the level at which z is 2
 

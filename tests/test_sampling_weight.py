@@ -9,7 +9,7 @@ from conftest import REFERENCE, read_reference
 
 from csi_lab.errors import CsiLabWarning, DataError, EstimationError, SpecError
 from csi_lab.sampling import weight
-from csi_lab.sampling.calibration import Ratio
+from csi_lab.sampling.weight.calibration import Ratio
 
 STYPE = {"E": 4421, "H": 755, "M": 1018}
 SCHOOLWIDE = {"No": 1072, "Yes": 5122}

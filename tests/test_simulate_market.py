@@ -16,18 +16,21 @@ import csi_lab as csi
 from csi_lab.course.cli import app
 from csi_lab.errors import DataError, SpecError
 from csi_lab.simulate import answers as answering
-from csi_lab.simulate import assembly, draw, nonresponse, truth
+from csi_lab.simulate import assembly, draw, iceberg, nonresponse, truth
 from csi_lab.simulate.columns import codebook
-from csi_lab.simulate.fieldwork import interview
+from csi_lab.simulate.complaint_arrivals import arrivals, customer_rates, daily_rates
+from csi_lab.simulate.fieldwork import interview, mode_and_interviewer
 from csi_lab.simulate.files import csv_text, write
 from csi_lab.simulate.latent import CONSTRUCTS, total_change
+from csi_lab.simulate.opinions import Opinions, opinions
 from csi_lab.simulate.seeds import child
+from csi_lab.simulate.survey_bias import survey_bias
 from csi_lab.simulate.waves import panel
 
 BROADBAND = Path(__file__).resolve().parents[1] / "data" / "broadband"
 BAND = 4.5  # standard errors; over all comparisons of this file chance leaves it about once in a thousand seeds
 N = 40_000
-OWN = ("survey", "survey_key", "issued", "panel", "frame", "totals")
+OWN = ("survey", "survey_key", "survey_raw", "survey_raw_faults", "issued", "panel", "frame", "totals")
 OFF = {"nonresponse": False, "careless": 0.0, "item_missing": 0.0, "interviewer_sd": 0.0, "mode_effect": 0.0}
 
 
@@ -336,20 +339,113 @@ def test_careless_respondents_are_as_many_as_stated_and_show(market):
     assert work.answers["seconds"].min() >= 20
 
 
+def gaps_of(market, seed=2, share=None, **changes):
+    """Cells left open by all customers, who answer SAT1 as in the census; some parameters replaced."""
+    survey = truth.plain(market.parameters["survey"])
+    survey["item_missing"] |= changes
+    overall = market.answers(3)["SAT1"].to_numpy()
+    return nonresponse.gaps(
+        market.register, market.responses(3), overall, market.items, survey, np.random.default_rng(seed), share
+    )
+
+
 def test_cannot_say_is_as_frequent_as_the_gamma_logit_says(market):
-    """Expected share of an item: mean of g o a / (1 + g o a) over the gamma distribution of persons."""
+    """Expected share of an item: mean of g o f / (1 + g o f) over the gamma distribution of persons."""
     stated = market.parameters["survey"]["item_missing"]
-    old = (market.register["age_group"] == "50+").to_numpy()
-    cells = nonresponse.gaps(old, market.items, market.parameters["survey"], np.random.default_rng(2))
+    register = market.register
+    cells = gaps_of(market)
     person = stats.gamma(stated["shape"], scale=1 / stated["shape"])
-    for item in ("VAL3", "SAT1"):
+    old, year = register["age_group"] == "50+", register["tenure_months"] < 12
+    overall = market.answers(3)["SAT1"]
+    assert not cells[:, market.items.index("SAT1")].any()
+    for item in ("EXP1", "SAT4"):
         share = stated["share"].get(item, stated["share"]["default"])
-        for group, factor in ((~old, 1.0), (old, stated["age_50"])):
-            odds = factor * share / (1 - share)
+        for group, factor in (
+            (~old & ~year & register["contact"] & (overall == 7), 1.0),
+            (old & ~year & register["contact"] & (overall == 7), stated["mar"]["age_50"]),
+            (~old & ~year & ~register["contact"] & (overall == 7), stated["mar"]["no_contact"]),
+            (~old & year & register["contact"] & (overall == 7), stated["mar"]["first_year"]),
+            (~old & ~year & register["contact"] & (overall == 4), stated["mar"]["overall_point"] ** -3),
+        ):
+            odds = (1.0 if item == "EXP1" else factor) * share / (1 - share)
             expected = integrate.quad(lambda u, o=odds: (g := o * person.ppf(u)) / (1 + g), 0, 1)[0]
-            found = cells[group, market.items.index(item)]
+            found = cells[group.to_numpy(), market.items.index(item)]
             assert found.mean() == pytest.approx(expected, abs=BAND * np.sqrt(expected / len(found)))
-    assert not nonresponse.gaps(old, market.items, market.parameters["survey"], np.random.default_rng(2), 0.0).any()
+    assert not gaps_of(market, share=0.0).any()
+
+
+def test_gaps_are_mcar_mar_and_mnar_where_that_is_stated(market):
+    """Logit of a gap on age, contact, tenure, SAT1 and the own response; without the person part it is the model."""
+    stated = market.parameters["survey"]["item_missing"]
+    # A large shape takes the differences between persons away; ten times the share makes the gaps easy to count.
+    cells = gaps_of(market, share=0.1, shape=1e6)
+    register = market.register
+    x = np.column_stack(
+        [
+            np.ones(N),
+            register["age_group"] == "50+",
+            ~register["contact"],
+            register["tenure_months"] < 12,
+            market.answers(3)["SAT1"] - stated["overall_at"],
+        ]
+    ).astype(float)
+    factors = [stated["mar"][name] for name in ("age_50", "no_contact", "first_year", "overall_point")]
+    responses = dict(zip(market.items, market.responses(3), strict=True))
+    for item in ("EXP2", "IMG1", "LOY3", "VAL3"):
+        wanted = [0.0] * 4 if item in stated["mcar"] else list(np.log(factors))
+        wanted.append(stated["mnar"].get(item, 0.0))
+        full = np.column_stack([x, responses[item]])
+        y = cells[:, market.items.index(item)].astype(float)
+        b = np.zeros(full.shape[1])
+        for _ in range(12):
+            p = 1 / (1 + np.exp(-(full @ b)))
+            information = (full.T * (p * (1 - p))) @ full
+            b = b + np.linalg.solve(information, full.T @ (y - p))
+        z = (b[1:] - wanted) / np.sqrt(np.diag(np.linalg.inv(information)))[1:]
+        assert np.abs(z).max() < BAND, (item, z)
+
+
+def test_em_mends_what_is_missing_at_random_and_not_what_hides_itself(market):
+    """Complete cases are too content; EM given what is observed is not, but for LOY3 and VAL3 with the stated signs."""
+    settings = {name: value for name, value in OFF.items() if name != "item_missing"}
+    answers = interview(market, np.arange(1, N + 1), **settings).answers
+    items = [item for item in market.items if item != "PQ5"]
+    x = answers[items].where(answers[items] < 90).astype(float)
+    x["old"] = (answers["age_group"] == "50+").astype(float)
+    x["contact"] = market.register["contact"].to_numpy(float)
+    x["year"] = (answers["tenure_months"] < 12).astype(float)
+    census = market.answers(3)[items]
+    complete = x.dropna()[items].mean() - census.mean()
+    mended = pd.Series(csi.cleaning.em(x).mean, index=x.columns)[items] - census.mean()
+    gaps = x[items].isna().mean()
+    # What is filled in is at most as uncertain as an answer drawn anew.
+    band = BAND * census.std() * np.sqrt(gaps / N) + 1e-9
+    hidden = ["LOY3", "VAL3"]
+    assert (mended.drop(hidden).abs() < band.drop(hidden)).all()
+    assert (complete > 0.03).all()
+    assert mended["LOY3"] > 2 * band["LOY3"] / BAND
+    assert mended["VAL3"] < -2 * band["VAL3"] / BAND
+
+
+def test_about_22_percent_leave_a_question_open_and_the_written_survey_agrees(market):
+    items = [item for item in market.items if item != "PQ5"]
+    answers = interview(market, np.arange(1, N + 1)).answers[items]
+    expected = (answers == 98).any(axis=1).mean()
+    assert 0.20 < expected < 0.24
+    survey = pd.read_csv(BROADBAND / "survey.csv")[items]
+    found = (survey == 98).any(axis=1)
+    assert found.mean() == pytest.approx(expected, abs=BAND * found.std() / np.sqrt(len(found)))
+
+
+def test_some_speeders_need_less_than_two_seconds_an_item_and_nobody_else_does(market):
+    work = interview(market, np.arange(1, 20_001), nonresponse=False)
+    fast = (work.answers["seconds"] < 2 * len(market.items)).to_numpy()
+    speeder = (work.key["careless"] == "speeder").to_numpy()
+    assert 0.1 < fast[speeder].mean() < 0.8
+    assert not fast[~speeder].any()
+    survey = csi.load_survey("broadband")
+    found = csi.cleaning.seconds_per_item(survey, "seconds")
+    assert found.table["flagged"].sum() >= 5
 
 
 def test_interviewers_shift_answers_by_the_stated_spread(market):
@@ -374,6 +470,62 @@ def test_only_those_who_complained_rate_the_handling(market):
     assert answers["CP2"][yes].between(1, 10).all()
     assert answers["CP2"][~yes].isna().all()
     assert (answers["OP1"] != "").mean() == pytest.approx(0.45, abs=0.06)
+
+
+def test_complaints_are_recorded_or_not_by_the_stated_share(market):
+    """Three customers worked out by hand; of all customers 1 - exp(-rate / p_recorded) say yes."""
+    rules = market.parameters["complaints"]
+    recorded = iceberg.recorded_in_a_year(
+        pd.DataFrame({"faults": [0, 0, 4], "tenure_months": [60, 3, 60]}),
+        np.arange(3),
+        np.array(["2025-03-15"] * 3, dtype="datetime64[D]"),
+        Opinions({2024: np.array([0.0, 0.0, -1.0]), 2025: np.array([0.0, 0.0, 1.0])}),
+        rules,
+    )
+    rate, b = rules["rate"] / 1000, rules["customer"]
+    part = (np.datetime64("2025-03-15") - np.datetime64("2025-01-01")).astype(int) / 365
+    third = part * np.exp(b["satisfaction"]) + (1 - part) * np.exp(-b["satisfaction"])
+    assert recorded == pytest.approx([rate, rate / 4, rate * third * 5 ** b["faults"]], rel=1e-12)
+
+    chosen = np.arange(1, N + 1)
+    work = interview(market, chosen, nonresponse=False)
+    found = (work.answers["CP1"] == "yes").to_numpy()
+    expected = iceberg.recorded_in_a_year(
+        market.register,
+        np.arange(N),
+        work.answers["date"].to_numpy().astype("datetime64[D]"),
+        opinions(market),
+        rules,
+    )
+    chance = iceberg.unrecorded_chance(expected, rules, register=False)
+    assert found.mean() == pytest.approx(chance.mean(), abs=BAND * np.sqrt((chance * (1 - chance)).sum()) / N)
+    partly = iceberg.unrecorded_chance(expected, rules, register=True)
+    both = 1 - (1 - partly) * np.exp(-expected)
+    assert chance == pytest.approx(both, rel=1e-9)
+
+
+def test_operator_c_falls_and_rises_in_complaints_as_in_satisfaction(market):
+    """Complaints by operator and year fit the opinions of that year: wave 2 in 2024, wave 3 in 2025."""
+    rules = truth.plain(market.parameters["complaints"])
+    rules["rate"], rules["faults"]["serial"]["share"] = 300.0, 0.0
+    old = market.register.assign(tenure_months=60)
+    found = arrivals(old, opinions(market), rules, np.random.default_rng(4))
+    found = found[found["fault"] == ""]
+    year, operator = found["received"].dt.year, market.register["operator"].to_numpy()[found["person"]]
+    counts = found.groupby([year.to_numpy(), operator]).size()
+    rates = daily_rates(rules, 1)
+    expected, backwards = [], []
+    for y, name in counts.index:
+        who = (market.register["operator"] == name).to_numpy()
+        one = rates[rates.index.year == y].sum()
+        for table, wave in ((expected, y - 2022), (backwards, 3)):
+            score = market.latent_in(wave)["SAT"][who]
+            table.append(one * customer_rates(market.register["faults"][who], score, rules).sum())
+    statistic = [((counts - table) ** 2 / table).sum() for table in (np.array(expected), np.array(backwards))]
+    assert stats.chi2.sf(statistic[0], len(counts)) > 1e-3
+    assert stats.chi2.sf(statistic[1], len(counts)) < 1e-6
+    ratio = (counts[2024, "C"] / counts[2024, "A"]) / (counts[2025, "C"] / counts[2025, "A"])
+    assert np.log(ratio) > 3 * np.sqrt((1 / counts[[(2024, "C"), (2024, "A"), (2025, "C"), (2025, "A")]]).sum())
 
 
 # ------------------------------------------------------------------------------------------------- samples and panel
@@ -529,6 +681,187 @@ def test_written_truth_holds_parameters_and_census_values():
     assert census["index"][3]["all"]["SAT"] == pytest.approx(mean, abs=1e-3)
 
 
+def test_written_truth_has_the_index_of_the_study_its_weights_and_the_bias_by_source():
+    census = yaml.safe_load((BROADBAND / "truth.yaml").read_text(encoding="utf-8"))["census"]
+    assert census["index_study"]["all"]["Quality"] == pytest.approx(70.07, abs=0.005)
+    assert census["index_study"]["all"]["Satisfaction"] == census["index"][3]["all"]["SAT"]
+    assert 0 < census["index_study"]["all"]["Staff"] - census["index_study"]["all"]["Quality"] < 10
+    for weights in census["outer_weights_pls"].values():
+        assert sum(weights.values()) == pytest.approx(1, abs=3e-4)
+    bias = {source: table["Satisfaction"] for source, table in census["survey_bias"].items()}
+    assert bias["nonresponse"]["bias"] > 1  # the content answer
+    assert bias["careless"]["bias"] < 0  # guesses lie nearer to the middle
+    assert bias["mode"]["bias"] > 0  # kinder to a voice
+    assert bias["complete_cases"]["bias"] > 5 * bias["complete_cases"]["se"]  # the discontent leave gaps
+    card = (BROADBAND / "README.md").read_text(encoding="utf-8")
+    assert f"satisfaction index by {bias['complete_cases']['bias']:.1f} points" in card
+    assert f"besides {bias['nonresponse']['bias']:.1f} points by refusals" in card
+    assert f"`weight` {1 / truth.load('complaints')['part']['others']:.6f}" in card
+    loyalty = census["survey_bias"]["available_answers"]["Loyalty"]
+    assert loyalty["bias"] > 5 * loyalty["se"]  # those who would leave do not say so
+    expectation = census["survey_bias"]["available_answers"]["Expectation"]
+    assert abs(expectation["bias"]) < BAND * expectation["se"]  # missing completely at random
+
+
+def test_bias_by_source_is_what_interviews_of_everybody_find(market):
+    """Independent way: interviews of the whole market with one source of error at a time, other random numbers."""
+    blocks = {"Satisfaction": ["SAT1", "SAT2", "SAT3", "SAT4"], "Loyalty": ["LOY1", "LOY2", "LOY3"]}
+    items = [item for block in blocks.values() for item in block]
+    found = survey_bias(market, blocks, 3)
+    everybody = np.arange(1, N + 1)
+    census = market.answers(3)
+
+    def index(answers):
+        return pd.Series({c: 100 * (answers[b].to_numpy(float).mean() - 1) / 9 for c, b in blocks.items()})
+
+    def spread(answers, n):
+        return pd.Series({c: (100 * (answers[b].mean(axis=1) - 1) / 9).std() for c, b in blocks.items()}) / np.sqrt(n)
+
+    for source, setting in (("careless", "careless"), ("mode", "mode_effect"), ("complete_cases", "item_missing")):
+        settings = {name: value for name, value in OFF.items() if name != setting}
+        answers = interview(market, everybody, rng=77, **settings).answers
+        given = answers[items].where(answers[items] < 90).dropna()
+        bias = index(given) - index(census)
+        se = np.sqrt(2) * spread(given, N) * (np.sqrt(1 - len(given) / N) if source == "complete_cases" else 0.4)
+        assert ((bias - found[source]["bias"]).abs() < BAND * se).all(), source
+    chance = nonresponse.response_probability(
+        market.register, market.latent_in(3)["SAT"].to_numpy(), market.parameters["survey"]
+    )
+    chance = np.where(market.register["phone"] | market.register["email"], chance, 0)
+    cells = market.register.groupby(["operator", "province"]).indices.values()
+    expected = sum(len(r) / N * np.average(census["SAT1"].to_numpy()[r], weights=chance[r]) for r in cells)
+    single = survey_bias(market, {"One": ["SAT1"]}, 3)["nonresponse"]["bias"]["One"]
+    assert single == pytest.approx(100 * (expected - census["SAT1"].mean()) / 9, rel=1e-9)
+    shifted = market.responses(3) + mode_and_interviewer(market, 3).astype(np.float32)
+    given = pd.DataFrame(
+        answering.categories(shifted, answering.thresholds(market.parameters["market"])), columns=market.items
+    )
+    assert (index(given) - index(census)).to_numpy() == pytest.approx(found["mode_and_interviewers"]["bias"], abs=1e-9)
+
+
+def test_the_written_survey_misses_the_census_by_the_stated_bias():
+    """Complete cases with weights, equal weights of the items; the band is the design-based standard error."""
+    survey = csi.load_survey("broadband")
+    census = yaml.safe_load((BROADBAND / "truth.yaml").read_text(encoding="utf-8"))["census"]
+    items = list(survey.model.items)
+    frame = pd.read_csv(BROADBAND / "survey.csv")
+    frame = frame[(frame[items] < 90).all(axis=1)].reset_index(drop=True)
+    for name in ("Satisfaction", "Quality", "Loyalty"):
+        block = list(survey.model.constructs[name])
+        frame["index"] = 100 * (frame[block].mean(axis=1) - 1) / 9
+        found = csi.sampling.estimate.mean(frame, "index", survey.design)
+        bias = census["survey_bias"]["all"][name]["bias"]
+        assert found.value - census["index_study"]["all"][name] == pytest.approx(bias, abs=BAND * found.se)
+        assert found.se < 1
+
+
+def test_written_firms_are_the_operators_of_the_market():
+    firms = pd.read_csv(BROADBAND / "firms.csv").set_index(["year", "firm"])
+    index = yaml.safe_load((BROADBAND / "truth.yaml").read_text(encoding="utf-8"))["census"]["index"]
+    for wave, year in enumerate((2022, 2023, 2024, 2025)):
+        for name in "ABC":
+            assert firms.loc[(year, name), "csi"] == pytest.approx(index[wave][name]["SAT"], abs=0.0051)
+    for year in range(2018, 2026):
+        assert firms.loc[(year, "A"), "sales"] > firms.loc[(year, "B"), "sales"] > firms.loc[(year, "C"), "sales"]
+    frame, totals = pd.read_csv(BROADBAND / "frame.csv"), pd.read_csv(BROADBAND / "totals.csv")
+    customers = totals.groupby("operator")["customers"].sum()
+    yearly = 12e-6 * customers * frame.groupby("operator")["spend"].mean()
+    # Shock and error of the year have standard deviations of .02 and .05.
+    assert (np.log(firms.loc[2025, "sales"][["A", "B", "C"]] / yearly).abs() < 3 * np.hypot(0.02, 0.05)).all()
+
+
+def test_written_forms_share_half_their_customers_with_the_survey():
+    survey = set(pd.read_csv(BROADBAND / "survey.csv", usecols=["customer"])["customer"])
+    for name in ("kano", "servqual", "journey_remembered"):
+        table = pd.read_csv(BROADBAND / f"{name}.csv")
+        assert table["customer"].isin(survey).mean() == 0.5
+        assert (table["customer"].isin(survey) == (table["in_sample"] == 1)).all()
+
+
+def test_written_complaints_hold_every_case_of_the_sampled_and_stand_for_all():
+    cases = pd.read_csv(BROADBAND / "complaints.csv")
+    days = pd.read_csv(BROADBAND / "complaint_days.csv")
+    assert 4000 < len(cases) < 8000
+    asked: set[int] = set()
+    for name in ("survey", "panel", "kano", "servqual", "journey", "focus_groups"):
+        asked |= set(pd.read_csv(BROADBAND / f"{name}.csv", usecols=["customer"])["customer"])
+    assert (cases["customer"].isin(asked) == (cases["part"] == "sampled")).all()
+    share = truth.load("complaints")["part"]["others"]
+    # Variance of a total over customers drawn independently, with the cases of a customer (or ring) together.
+    size = cases[cases["part"] == "other"].groupby("customer").size()
+    se = np.sqrt((1 - share) / share**2 * (size**2).sum())
+    assert cases["weight"].sum() == pytest.approx(days["cases"].sum(), abs=1.5 * BAND * se)
+    behaviour = pd.read_csv(BROADBAND / "behaviour.csv")
+    others = behaviour[behaviour["in_sample"] == 0]
+    assert set(others["customer"]) <= set(cases["customer"])
+    assert (others["complaint"] != "none").all()
+
+
+# ------------------------------------------------------------------------------------------------ survey as returned
+
+
+@pytest.fixture(scope="module")
+def raw():
+    table = pd.read_csv(BROADBAND / "survey_raw.csv", keep_default_na=False, na_values=[""], dtype={"age": str})
+    faults = pd.read_csv(BROADBAND / "survey_raw_faults.csv", keep_default_na=False, na_values=[""], dtype=str)
+    return table, faults.astype({"row": int})
+
+
+def test_raw_survey_without_its_faults_is_the_clean_one(raw):
+    table, faults = raw
+    assert (BROADBAND / "survey_raw.csv").stat().st_size < 500_000
+    again = faults["column"].isna()
+    mended = table.astype(object)
+    for row, column, found, true in faults.loc[~again, ["row", "column", "returned", "true"]].itertuples(index=False):
+        now = mended.at[row - 1, column]
+        assert (pd.isna(now) and pd.isna(found)) or str(now).removesuffix(".0") == found
+        mended.at[row - 1, column] = np.nan if pd.isna(true) else true if column in ("age", "date") else float(true)
+    mended = mended.drop(index=faults.loc[again, "row"] - 1)
+    clean = pd.read_csv(BROADBAND / "survey.csv", keep_default_na=False, na_values=[""])
+    same = [column for column in table if column != "age"]
+    assert len(mended) == len(clean)
+    for column in same:
+        left, right = mended[column].to_numpy(object), clean[column].to_numpy(object)
+        assert ((left == right) | (pd.isna(left) & pd.isna(right))).all(), column
+    ages = mended["age"].astype(int).to_numpy()
+    for group, (low, high) in truth.load("survey")["raw"]["ages"].items():
+        assert ((ages >= low) & (ages <= high))[(clean["age_group"] == group).to_numpy()].all()
+
+
+def test_cleaning_tools_find_exactly_the_faults_of_the_raw_survey(raw):
+    table, faults = raw
+    items = [column for column in table if column[:3] in ("IMG", "EXP", "VAL", "SAT", "LOY") or column[:2] == "PQ"]
+    rows = {fault: set(part["row"] - 1) for fault, part in faults.groupby("fault")}
+    origin = {f: set(part["true"].astype(int) - 1) for f, part in faults[faults["column"].isna()].groupby("fault")}
+    answers = table[items].replace([98, 99], np.nan)
+    flagged = csi.cleaning.out_of_range(answers, bounds=(1, 10)).table["flagged"]
+    assert set(np.flatnonzero(flagged)) == rows["out_of_range"]
+    flagged = csi.cleaning.duplicate_ids(table, "id").table["flagged"]
+    assert set(np.flatnonzero(flagged)) == rows["sent_twice"] | origin["sent_twice"]
+    flagged = csi.cleaning.duplicate_ids(table, "customer").table["flagged"]
+    twice = rows["sent_twice"] | rows["asked_twice"]
+    assert set(np.flatnonzero(flagged)) == twice | origin["sent_twice"] | origin["asked_twice"]
+    wrong = ((table["CP1"] == "no") & table["CP2"].notna()) | ((table["CP1"] == "yes") & table["CP2"].isna())
+    assert set(np.flatnonzero(wrong)) == rows["routing"] | rows["routing_open"]
+    number = pd.to_numeric(table["age"], errors="coerce")
+    assert set(np.flatnonzero(number.isna())) == rows["age_text"]
+    assert set(np.flatnonzero((number < 18) | (number > 120))) == rows["age_impossible"]
+    assert set(np.flatnonzero(~table["date"].str.startswith("2025"))) == rows["wrong_date"]
+
+
+def test_faults_of_the_raw_survey_are_as_many_as_stated(raw):
+    stated, counts = truth.load("survey")["raw"], raw[1]["fault"].value_counts()
+    n = len(pd.read_csv(BROADBAND / "survey.csv", usecols=["id"]))
+    assert set(counts.index) == set(stated) - {"ages", "days_between", "impossible_ages"}
+    for fault, share in stated.items():
+        if fault in counts:
+            assert counts[fault] == round(share * n)
+    # One fault at most per interview.
+    own = raw[1]
+    touched = pd.concat([own.loc[own["column"].notna(), "row"], own.loc[own["column"].isna(), "true"].astype(int)])
+    assert touched.is_unique
+
+
 def test_command_writes_a_study_that_loads(tmp_path, monkeypatch):
     monkeypatch.setattr(assembly, "ROOMS", ())
     out = tmp_path / "mine"
@@ -679,7 +1012,8 @@ def test_who_is_on_record_with_a_complaint_says_so_in_the_survey():
     met = survey[["customer", "date", "CP1", "CP2"]].merge(cases.dropna(subset=["received_at"]), on="customer")
     before = pd.to_datetime(met["date"]) - pd.to_datetime(met["received_at"])
     met = met[(before > pd.Timedelta(0)) & (before <= pd.Timedelta(days=365))]
-    assert len(met) > 20
+    assert met["customer"].nunique() > 60
+    assert 1 / 3 < met["customer"].nunique() / (survey["CP1"] == "yes").sum() < 0.55
     assert (met["CP1"] == "yes").all()
     latest = met.sort_values("received_at").groupby("customer").last().dropna(subset=["sat_outcome"])
     assert (2 * latest["sat_outcome"] - latest["CP2"]).isin([0, 1]).all()

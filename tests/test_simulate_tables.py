@@ -24,8 +24,11 @@ from csi_lab.simulate import (
     truth,
     visits,
 )
-from csi_lab.simulate.complaint_arrivals import arrivals, customer_rates, daily_rates
+from csi_lab.simulate.complaint_arrivals import arrivals, customer_rates, daily_rates, joined
+from csi_lab.simulate.complaint_part import published
 from csi_lab.simulate.complaint_texts import vocabulary
+from csi_lab.simulate.iceberg import layers
+from csi_lab.simulate.opinions import Opinions
 from csi_lab.simulate.ratings import answer_levels, bounded, mean_answer
 from csi_lab.simulate.working_days import WorkingDays
 
@@ -41,6 +44,7 @@ ROOMS = {
 }
 # A result outside its band by chance: once in a thousand runs; seeds are fixed, so it happens never or always.
 RARE = 0.001
+BUSY = 105.0  # complaints per 1,000 customers and year at average satisfaction without faults
 
 
 def people(n: int, seed: int = 3) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -59,6 +63,8 @@ def people(n: int, seed: int = 3) -> tuple[pd.DataFrame, pd.DataFrame]:
             "outlet_visits": rng.poisson(1.6, n),
             "faults": rng.poisson(rng.gamma(1.2, 1 / 1.2, n)),
             "contact": rng.random(n) < 0.6,
+            "plan": rng.choice(["100M", "300M", "1000M"], n).astype(object),
+            "tenure_months": 3 + rng.exponential(31, n).astype(int),
         }
     )
     loyalty = 0.7 * satisfaction + np.sqrt(0.51) * rng.normal(size=n)
@@ -128,7 +134,7 @@ def usual(market: tuple[pd.DataFrame, pd.DataFrame]) -> dict[str, dict[str, pd.D
 @pytest.fixture(scope="module")
 def busy(many: tuple[pd.DataFrame, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The complaint tables of a market that complains much, so that rare things can be counted."""
-    return complaints.make(*many, stated("complaints", rate=150.0), np.random.default_rng(11))
+    return complaints.make(*many, stated("complaints", rate=BUSY), np.random.default_rng(11))
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +202,9 @@ def test_an_unfit_register_is_refused_with_every_reason(room, market):
     ("room", "change"),
     [
         ("complaints", {"rate": -1.0}),
+        ("journey", {"respondents": 2.5}),
+        ("kano", {"from_survey": 1.5}),
+        ("firms", {"firms": 40.5}),
         ("complaints", {"types__product__share": 0.9}),
         ("complaints", {"reasons__price": {"wrong_bill": 0.5, "weather": 0.5}}),
         ("complaints", {"shock__reason": "weather"}),
@@ -232,58 +241,81 @@ def test_impossible_parameters_are_refused(room, change, market):
 
 
 @pytest.mark.parametrize("n", [1, 3, 60])
-@pytest.mark.parametrize("room", sorted(set(ROOMS) - {"focus_groups"}))
+@pytest.mark.parametrize("room", ["complaints", "firms", "behaviour"])
 def test_tiny_markets_give_tables_with_the_same_columns(room, n, usual):
     tables = ROOMS[room].make(*people(n), truth.load(room), np.random.default_rng(1))
     assert {name: list(table) for name, table in tables.items()} == {k: list(t) for k, t in usual[room].items()}
 
 
-def test_focus_groups_need_a_customer_for_every_seat():
-    with pytest.raises(DataError, match="48 seats but 20 customers"):
-        focus_groups.make(*people(20), truth.load("focus_groups"), np.random.default_rng(1))
+@pytest.mark.parametrize(
+    ("room", "words"),
+    [
+        ("focus_groups", "48 seats but 20 customers"),
+        ("kano", "respondents = 600, but the market has 20 customers"),
+        ("servqual", r"respondents = 500, but the market has \d+ customers with contact"),
+        ("journey", "respondents = 900, but the market has 20 customers"),
+        ("visits", r"outlets = 90, but the market has \d+ outlets"),
+    ],
+)
+def test_a_table_that_asks_for_more_than_there_are_is_refused_with_both_numbers(room, words):
+    with pytest.raises(DataError, match=words):
+        ROOMS[room].make(*people(20), truth.load(room), np.random.default_rng(1))
 
 
-def test_the_committed_tables_stay_small():
-    """About 6,000 complaints for 200,000 customers in two years; all tables together below 5 MB."""
-    register, latent = people(200_000)
-    made = complaints.make(register, latent, truth.load("complaints"), np.random.default_rng(1))
-    assert 5_500 < len(made["complaints"]) < 6_500
-    assert made["complaints"]["text"].nunique() > 4_000
-    for room in set(ROOMS) - {"complaints", "behaviour"}:
-        made |= ROOMS[room].make(register, latent, truth.load(room), np.random.default_rng(1))
-    made |= behaviour.make(
-        register,
-        latent,
-        truth.load("behaviour"),
-        np.random.default_rng(1),
-        complaints=made["complaints"],
-        customers=np.arange(1, 2_501),
-    )
-    assert sum(len(table.to_csv(index=False).encode()) for table in made.values()) < 5_000_000
+def test_a_billion_respondents_are_refused_not_cut_down(market):
+    with pytest.raises(DataError, match="respondents = 1000000000, but the market has 4000"):
+        journey.make(*market, stated("journey", respondents=1e9), np.random.default_rng(1))
+
+
+@pytest.mark.parametrize(
+    ("room", "table"), [("kano", "kano"), ("servqual", "servqual"), ("journey", "journey_remembered")]
+)
+def test_the_stated_share_of_respondents_comes_from_the_survey_and_weights_add_up(room, table, many):
+    register, latent = many
+    survey = register["customer"].to_numpy()[::25]
+    rules = truth.load(room)
+    found = ROOMS[room].make(register, latent, rules, np.random.default_rng(3), customers=survey)[table]
+    joint = found["customer"].isin(survey)
+    assert (joint == (found["in_sample"] == 1)).all()
+    assert joint.sum() == round(rules["from_survey"] * rules["respondents"])
+    eligible = register["contact"] if room == "servqual" else np.ones(len(register), dtype=bool)
+    inside = register["customer"].isin(survey)
+    for one in (0, 1):
+        counted = (eligible & (inside == bool(one))).sum()
+        assert found.loc[found["in_sample"] == one, "weight"].sum() == pytest.approx(counted, abs=0.01)
+    few = ROOMS[room].make(register, latent, rules, np.random.default_rng(3), customers=survey[:7])[table]
+    assert len(few) == rules["respondents"]
+    assert few["in_sample"].sum() <= 7
 
 
 # Complaints
 
 
 def test_the_rate_of_a_day_is_the_product_of_its_factors():
-    rates = daily_rates(truth.load("complaints"), 200_000)
-    base = 200 * 11.8 / 365.25
+    rules = truth.load("complaints")
+    rates = daily_rates(rules, 200_000)
+    base = 200 * rules["rate"] / 365.25
     assert rates["2024-03-04"] == pytest.approx(base * 1.25 * 1.10)  # a Monday in March
     assert rates["2025-02-02"] == pytest.approx(base * 0.60 * 0.85)  # a Sunday in February
     assert (rates.index[0], rates.index[-1]) == (pd.Timestamp("2024-01-01"), pd.Timestamp("2025-12-31"))
 
 
-def test_complaints_arrive_at_the_stated_rates(many):
+def test_complaints_arrive_at_the_stated_rates_from_those_who_have_joined(many):
     register, latent = many
-    rules = stated("complaints", rate=150.0, faults__serial__share=0.0)
-    found = arrivals(register, latent, rules, np.random.default_rng(2))
+    rules = stated("complaints", rate=BUSY, faults__serial__share=0.0)
+    found = arrivals(register, Opinions.constant(latent["SAT"].to_numpy()), rules, np.random.default_rng(2))
     usual = found[found["fault"] == ""]
-    rates = daily_rates(rules, len(register))
+    relative = customer_rates(register["faults"], latent["SAT"], rules)
+    since = joined(register["tenure_months"].to_numpy(), rules)
+    one = daily_rates(rules, 1)
+    here = np.array([relative[since <= day].sum() for day in one.index.to_numpy().astype("datetime64[D]")])
+    rates = one * here
     days = pd.DatetimeIndex(usual["received"].to_numpy()).normalize()
     counts = days.value_counts().reindex(rates.index, fill_value=0)
     assert fits(counts, rates) > RARE
     assert fits(counts.groupby(rates.index.day_of_week).sum(), rates.groupby(rates.index.day_of_week).sum()) > RARE
     assert fits(counts.groupby(rates.index.month).sum(), rates.groupby(rates.index.month).sum()) > RARE
+    assert (since[found["person"]] <= found["received"].to_numpy()).all()
 
     kinds = found["fault"].value_counts()
     shock, faults = rules["shock"], rules["faults"]
@@ -302,10 +334,11 @@ def test_complaints_arrive_at_the_stated_rates(many):
 
 
 def test_dissatisfied_customers_and_those_with_faults_complain_more_as_stated(many):
-    """Poisson regression of complaints per customer on satisfaction and ln(1 + faults)."""
+    """Poisson regression of complaints per customer and year of membership on satisfaction and ln(1 + faults)."""
     register, latent = many
-    rules = stated("complaints", rate=150.0, faults__serial__share=0.0)
-    found = arrivals(register, latent, rules, np.random.default_rng(2))
+    rules = stated("complaints", rate=BUSY, faults__serial__share=0.0)
+    old = register.assign(tenure_months=60)
+    found = arrivals(old, Opinions.constant(latent["SAT"].to_numpy()), rules, np.random.default_rng(2))
     y = np.bincount(found.loc[found["fault"] == "", "person"], minlength=len(register))
     x = with_constant(latent["SAT"], np.log1p(register["faults"]))
     b = np.array([np.log(y.mean()), 0, 0])
@@ -313,9 +346,119 @@ def test_dissatisfied_customers_and_those_with_faults_complain_more_as_stated(ma
         mean = np.exp(x @ b)
         information = (x * mean[:, None]).T @ x
         b = b + np.linalg.solve(information, x.T @ (y - mean))
-    true = [rules["customer"]["satisfaction"], rules["customer"]["faults"]]
-    assert wald(b[1:], np.linalg.inv(information)[1:, 1:], true) > RARE
-    assert customer_rates(register, latent, rules).mean() == pytest.approx(1)
+    level = np.log(daily_rates(rules, 1).sum())
+    true = [level, rules["customer"]["satisfaction"], rules["customer"]["faults"]]
+    assert wald(b, np.linalg.inv(information), true) > RARE
+
+
+def test_a_complaint_follows_the_opinion_of_its_year(many):
+    """Operator C is content in 2024 and not in 2025: counts fit the scores of the year, and not those of the other."""
+    register, latent = many
+    rules = stated("complaints", rate=BUSY, faults__serial__share=0.0)
+    theirs = (register["operator"] == "C").to_numpy()
+    score = latent["SAT"].to_numpy()
+    years = {2024: score + 0.5 * theirs, 2025: score - 0.5 * theirs}
+    found = arrivals(register, Opinions(years), rules, np.random.default_rng(6))
+    found = found[found["fault"] == ""]
+    since = joined(register["tenure_months"].to_numpy(), rules)
+    one = daily_rates(rules, 1)
+    counts, expected, future = [], [], []
+    for year in years:
+        days = one[one.index.year == year]
+        day = days.index.to_numpy().astype("datetime64[D]")
+        # Rate of the part of the year in which each customer was one.
+        steps = np.concatenate([[0.0], np.cumsum(days.to_numpy())])
+        exposure = steps[-1] - steps[np.searchsorted(day, since)]
+        here = found[found["received"].dt.year == year]
+        for who in (theirs, ~theirs):
+            counts.append(who[here["person"]].sum())
+            for table, scores in ((expected, years[year]), (future, years[2025])):
+                table.append((exposure * customer_rates(register["faults"], scores, rules))[who].sum())
+    assert fits(counts, expected) > RARE
+    assert fits(counts, future) < 1e-6
+
+
+def test_texts_agree_with_tenure_and_tariff_of_the_customer(many, busy):
+    register, _ = many
+    own = register.set_index("customer")
+    table = busy["complaints"]
+    table = table[table["text"] != ""]
+    text, about = table["text"], own.loc[table["customer"]].reset_index(drop=True)
+    text, at = text.reset_index(drop=True), pd.to_datetime(table["received_at"]).reset_index(drop=True)
+    tenure = about["tenure_months"] + (at.dt.year - 2025) * 12 + at.dt.month - 3  # counted on the first of March 2025
+    assert (tenure >= 0).all()
+    for pattern, months in (
+        (r"Customer for (\d+) years?\.", 12),
+        (r"Customer for (\d+) months?\.", 1),
+        (r"我是用了(\d+)年的用户", 12),
+        (r"我是用了(\d+)个月的用户", 1),
+    ):
+        said = text.str.extract(pattern)[0].dropna().astype(int)
+        assert len(said) > 20
+        assert (said == tenure[said.index] // months).all()
+        assert (tenure[said.index] < 12).all() == (months == 1)
+    plan = about["plan"].str.rstrip("M").astype(int)
+    for pattern in (
+        r"contract says (\d+) M",
+        r"I pay for (\d+) M",
+        r"promised (\d+) M",
+        r"合同写的是(\d+)兆",
+        r"我付(\d+)兆",
+    ):
+        said = text.str.extract(pattern)[0].dropna().astype(int)
+        assert len(said) > 20
+        assert (said == plan[said.index]).all()
+
+
+def test_nobody_complains_before_joining_nor_in_the_days_before_the_register_counts_them(many, busy):
+    register, _ = many
+    rules, days = truth.load("complaints"), busy["complaint_days"]
+    since = pd.Series(joined(register["tenure_months"].to_numpy(), rules), index=register["customer"])
+    table = busy["complaints"]
+    received = pd.to_datetime(table["received_at"])
+    assert (since[table["customer"]].to_numpy() <= received.to_numpy()).all()
+    counted = days.set_index(["date", "operator"])
+    for day in ("2024-01-01", "2024-12-01", "2025-12-31"):
+        there = register["operator"][(since <= np.datetime64(day)).to_numpy()].value_counts()
+        assert (counted.loc[day, "customers"] == there.sort_index()).all()
+    assert days["cases"].sum() == len(table)
+    assert (counted["cases"].groupby("operator").sum() == table["operator"].value_counts().sort_index()).all()
+
+
+def test_the_published_part_keeps_sampled_customers_whole_and_its_weights_are_unbiased(busy):
+    rules, whole = truth.load("complaints"), busy["complaints"]
+    sampled = whole["customer"].unique()[::20]
+    share, totals, operators = rules["part"]["others"], [], []
+    small = {name: busy[name] for name in ("complaints", "complaint_faults")}
+    for seed in range(20):
+        part = published(small, sampled, rules, np.random.default_rng(seed))["complaints"]
+        totals.append(part["weight"].sum())
+        operators.append(part.groupby("operator")["weight"].sum()["C"])
+    for found, true in ((totals, len(whole)), (operators, (whole["operator"] == "C").sum())):
+        assert abs(np.mean(found) - true) < 4 * np.std(found, ddof=1) / np.sqrt(20)
+    kept = published(busy, sampled, rules, np.random.default_rng(5))
+    part = kept["complaints"]
+    assert set(whole.loc[whole["customer"].isin(sampled), "complaint_id"]) == set(
+        part.loc[part["part"] == "sampled", "complaint_id"]
+    )
+    assert (part["weight"] == np.where(part["part"] == "sampled", 1.0, round(1 / share, 6))).all()
+    # Customers, and rings of serial claimants, are kept or left as a whole.
+    others = whole[~whole["customer"].isin(sampled)]
+    assert others["complaint_id"].isin(part["complaint_id"]).groupby(others["customer"]).nunique().max() == 1
+    serial = busy["complaint_faults"].query("fault == 'serial'")
+    serial = serial[serial["complaint_id"].isin(others["complaint_id"])]
+    assert serial["complaint_id"].isin(part["complaint_id"]).groupby(serial["detail"]).nunique().max() == 1
+    assert set(kept["complaint_events"]["complaint_id"]) == set(part["complaint_id"])
+    assert part["parent_id"].dropna().isin(part["complaint_id"]).all()
+    with pytest.raises(SpecError, match="others"):
+        published(busy, sampled, {"part": {"others": 0.0}}, np.random.default_rng(1))
+
+
+def test_layers_of_the_iceberg_are_those_of_the_golden_case():
+    """METHODS 16.10: 120 on record, a quarter complains, 60 % of it is recorded: 800 in all, 680 not on record."""
+    found = layers(120, {"iceberg": {"p_contact": 0.25, "p_recorded": 0.60}})
+    assert found["occasions"] == pytest.approx(800)
+    assert found["silent"] + found["told_not_recorded"] == pytest.approx(680)
 
 
 def test_grades_types_and_handling_times_are_those_stated(cases):
@@ -477,6 +620,9 @@ def test_escalation_has_the_stated_weights_of_the_thirteen_signs(cases):
         "media_named": cases["media_flag"] == 1,
     }
     use = ((cases["resolved_at"] != "") & (cases["type"] != "")).to_numpy()
+    # Cases of the same minute are counted for each other.
+    same = pd.Series(crowd).groupby([cases["reason"], cases["at"]]).transform("max")
+    assert (cases["same_reason_24h"] == same).all()
     # What only comes near a threshold is no sign: its weight is zero.
     near = [depth.to_numpy() == 1, history == 2, crowd == 9, cases["contacts_24h"] == 1, cases["transfers"] == 3]
     near += [cases["emotion"] == 3]
@@ -529,9 +675,15 @@ def test_injected_faults_are_as_many_as_stated_and_listed(busy):
     assert blank == set(empty.items())
     assert stats.binomtest(len(empty), len(table), rule["missing"]).pvalue > RARE
     twice = faults[faults["fault"] == "duplicate"].set_index("complaint_id")["detail"].astype(int)
-    assert stats.binomtest(len(twice), len(table) - len(twice), rule["duplicates"]).pvalue > RARE
+    assert stats.binomtest(len(twice), len(table) - len(twice), rule["duplicates"]["share"]).pvalue > RARE
     same = ["customer", "reason", "due_at", "resolved_at", "outcome", "grade", "cost_labour"]
     first, second = own.loc[twice.to_numpy(), same], own.loc[twice.index, same]
+    lag = (
+        pd.to_datetime(own["received_at"][twice.index]).to_numpy()
+        - pd.to_datetime(own["received_at"][twice]).to_numpy()
+    )
+    assert (lag >= np.timedelta64(rule["duplicates"]["minutes"][0], "m")).all()
+    assert (lag <= np.timedelta64(rule["duplicates"]["minutes"][1], "m")).all()
     pd.testing.assert_frame_equal(first.reset_index(drop=True), second.reset_index(drop=True))
     first = table[~table["complaint_id"].isin(twice.index) & table["parent_id"].isna()]
     serial = faults[faults["fault"] == "serial"]
@@ -767,6 +919,54 @@ def test_the_operators_of_the_market_are_among_the_firms(market):
     assert csi["B"] - csi["A"] > 2.0 * rule["per_satisfaction"] - 4 * rule["year_sd"]
 
 
+INDEX = pd.DataFrame(
+    {"A": [66.1, 66.5, 67.25, 69.0], "B": [64.0, 65.0, 66.0, 68.0], "C": [58.0, 59.0, 55.0, 60.0]},
+    index=[2022, 2023, 2024, 2025],
+)
+
+
+def test_operators_have_the_census_index_of_their_waves_and_earlier_years_lead_to_it(market):
+    rules = truth.load("firms")
+    table = firms.make(*market, rules, np.random.default_rng(4), index=INDEX)["firms"]
+    wide = table.pivot(index="year", columns="firm", values="csi")
+    assert (wide.loc[2022:, ["A", "B", "C"]].to_numpy() == INDEX.to_numpy()).all()
+    steps = np.concatenate(
+        [
+            firms.make(*market, rules, np.random.default_rng(seed), index=INDEX)["firms"]
+            .pivot(index="firm", columns="year", values="csi")
+            .loc[["A", "B", "C"]]
+            .sub(INDEX.mean(), axis=0)
+            .pipe(lambda d: d[2021] - rules["csi"]["carry_over"] * d[2022])
+            for seed in range(40)
+        ]
+    )
+    # Backwards in time the innovation has the stated spread and no mean; 120 of them.
+    assert abs(steps.mean()) < 3.5 * rules["csi"]["year_sd"] / np.sqrt(120)
+    assert abs(steps.std() / rules["csi"]["year_sd"] - 1) < 3.5 / np.sqrt(240)
+    gap = firms.make(*market, rules, np.random.default_rng(4), index=INDEX.drop(index=2023))["firms"]
+    assert (gap.pivot(index="year", columns="firm", values="csi").loc[[2022, 2024], "C"] == [58.0, 55.0]).all()
+    with pytest.raises(DataError, match=r"absent: \['C'\]"):
+        firms.make(*market, rules, np.random.default_rng(4), index=INDEX[["A", "B"]])
+    with pytest.raises(DataError, match="a year of the table"):
+        firms.make(*market, rules, np.random.default_rng(4), index=INDEX.set_axis([2031, 2032, 2033, 2034]))
+
+
+def test_sales_of_the_operators_are_what_their_customers_spend(market):
+    register, _ = market
+    calm = {"sales__error_sd": 1e-12, "sales__year_sd": 1e-12, "profit__error_sd": 1e-12, "profit__year_sd": 1e-12}
+    rules = stated("firms", **calm)
+    table = firms.make(*market, rules, np.random.default_rng(4), index=INDEX)["firms"]
+    yearly = 12e-6 * register.groupby("operator")["spend"].sum()
+    last = table[table["year"] == 2025].set_index("firm").loc[["A", "B", "C"]]
+    assert last["sales"].to_numpy() == pytest.approx(yearly.to_numpy(), abs=0.006)
+    margin = np.exp(rules["profit"]["level"] - rules["sales"]["level"])
+    assert last["profit"].to_numpy() == pytest.approx(margin * yearly.to_numpy(), abs=0.006)
+    # One firm alone shows the elasticity: nothing but growth and the index of the year before moves its sales.
+    own = table[table["firm"] == "A"]
+    change = np.diff(np.log(own["csi_before"]))
+    assert np.diff(np.log(own["sales"])) == pytest.approx(0.03 + 0.4 * change, abs=0.05)
+
+
 # Focus groups, behaviour
 
 
@@ -836,6 +1036,10 @@ def test_a_customer_behaves_the_same_whoever_else_is_written(market):
     cases = pd.DataFrame({"customer": [17, 30], "received_at": "2025-01-01 10:00", "outcome": "solved"})
     more = behaviour.make(register, latent, rules, np.random.default_rng(2), complaints=cases, customers=[5, 17])
     assert more["behaviour"].set_index("customer")["in_sample"].to_dict() == {5: 1, 17: 1, 30: 0}
+    none = behaviour.make(
+        register, latent, rules, np.random.default_rng(2), complaints=cases, customers=[5, 17], complainers=[17, 31]
+    )
+    assert list(none["behaviour"]["customer"]) == [5, 17]
     with pytest.raises(DataError, match=r"1 customers are not in the register.*99999"):
         behaviour.make(register, latent, rules, np.random.default_rng(2), customers=[5, 99999])
     with pytest.raises(DataError, match="outcome"):

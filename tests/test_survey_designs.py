@@ -10,7 +10,7 @@ from conftest import REFERENCE, read_reference
 import csi_lab as csi
 from csi_lab import DataError, Design, SpecError
 from csi_lab.sampling import estimate, select, weight
-from csi_lab.sampling.nested import Nested
+from csi_lab.sampling.estimate.nested import Nested
 
 CLOSE = {"rel": 1e-10}
 TWO_STAGES = Design(psu=("dnum", "snum"), population=("fpc1", "fpc2"))

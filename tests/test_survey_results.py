@@ -10,8 +10,9 @@ from conftest import REFERENCE
 import csi_lab as csi
 from csi_lab import DataError, Design, EstimationError, SpecError
 from csi_lab.rates import satisfaction_rate
-from csi_lab.sampling import estimate, nested, weight
-from csi_lab.sampling.results import wald_test
+from csi_lab.sampling import estimate, weight
+from csi_lab.sampling.estimate import nested
+from csi_lab.sampling.estimate.results import wald_test
 
 CLUS1 = Design(weights="pw", psu="dnum", population="fpc")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from csi_lab.errors import DataError, EstimationError, SpecError, listed
-from csi_lab.sampling.sample_size import is_number, not_whole, refuse
+from csi_lab.sampling.size.sample_size import is_number, not_whole, refuse
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,10 +11,10 @@ import numpy as np
 from scipy import special
 
 from csi_lab.errors import DataError, SpecError, listed
-from csi_lab.sampling.adjustment import as_adjusted
 from csi_lab.sampling.margins import cells_of, numbers_in, require_columns, row_labels
 from csi_lab.sampling.matching import frame_of
-from csi_lab.sampling.propensity import read_responded
+from csi_lab.sampling.weight.adjustment import as_adjusted
+from csi_lab.sampling.weight.response_model import read_responded
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@
 ((1000, 18), (1000, 6), (1000, 23))
 """
 
-from csi_lab.simulate.assembly import tables
+from csi_lab.simulate.assembly import complaint_register, tables
 from csi_lab.simulate.columns import codebook
 from csi_lab.simulate.draw import two_stage
 from csi_lab.simulate.fieldwork import Fieldwork, interview
@@ -21,6 +21,7 @@ __all__ = [
     "Fieldwork",
     "Market",
     "codebook",
+    "complaint_register",
     "interview",
     "make_market",
     "panel",

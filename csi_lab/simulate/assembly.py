@@ -5,14 +5,18 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from csi_lab.errors import DataError
 from csi_lab.sampling.weight import post_stratify
+from csi_lab.simulate.complaint_part import published
 from csi_lab.simulate.draw import two_stage
 from csi_lab.simulate.fieldwork import interview
+from csi_lab.simulate.opinions import opinions
+from csi_lab.simulate.returned import returned
 from csi_lab.simulate.seeds import child
 from csi_lab.simulate.waves import panel
 
@@ -27,29 +31,60 @@ TOTALS = ("operator", "province", "urban", "age_group")
 
 
 def tables(market: Market) -> dict[str, pd.DataFrame]:
-    """All tables of the market, name to table, the register left out.
+    """All tables of the market that come with the study, name to table; the registers are left out.
 
     Raises
     ------
     DataError
-        If the market is so small that an operator has no respondent in a province.
+        If the market is so small that an operator has no respondent in a province, or a table asks for more customers
+        than there are.
+
+    Notes
+    -----
+    ``complaints`` and its event log are a part of the market's register of complaints, with weights; all of it gives
+    :func:`complaint_register`.
 
     Examples
     --------
     >>> from csi_lab import simulate
     >>> made = tables(simulate.make_market(customers=6000, rng=1))
     >>> list(made)[:6]
-    ['survey', 'survey_key', 'issued', 'panel', 'frame', 'totals']
+    ['survey', 'survey_key', 'survey_raw', 'survey_raw_faults', 'issued', 'panel']
     """
-    cases = room_tables(market, "complaints") if "complaints" in ROOMS else {}
+    cases = complaint_register(market)
     latest = _latest_survey(market, cases)
     found = {**latest, "panel": _panel(market), "frame": _frame(market), "totals": _totals(market)}
-    for room in ROOMS:
-        found |= cases if room == "complaints" else room_tables(market, room, found)
-    return found
+    rooms = [room for room in ROOMS if room not in ("complaints", "behaviour")]
+    others: dict[str, pd.DataFrame] = {}
+    for room in rooms:
+        others |= room_tables(market, room, {**found, **cases})
+    part: dict[str, pd.DataFrame] = {}
+    if cases:
+        known = [table["customer"] for name, table in {**found, **others}.items() if _of_respondents(name, table)]
+        part = published(
+            cases, set(pd.concat(known)), market.parameters["complaints"], child(market.seed, "complaint part")
+        )
+    made = {**found, **part, **others}
+    if "behaviour" in ROOMS:
+        made |= room_tables(
+            market, "behaviour", {**found, **cases, **({"followed": part["complaints"]} if part else {})}
+        )
+    return made
 
 
-def room_tables(market: Market, room: str, made: dict[str, pd.DataFrame] | None = None) -> dict[str, pd.DataFrame]:
+def complaint_register(market: Market) -> dict[str, pd.DataFrame]:
+    """All complaints of the market, of which the study has a part: complaints, events, days, faults.
+
+    Examples
+    --------
+    >>> from csi_lab import simulate
+    >>> list(complaint_register(simulate.make_market(customers=2000, rng=1)))
+    ['complaints', 'complaint_events', 'complaint_days', 'complaint_faults']
+    """
+    return room_tables(market, "complaints") if "complaints" in ROOMS else {}
+
+
+def room_tables(market: Market, room: str, made: Mapping[str, Any] | None = None) -> dict[str, pd.DataFrame]:
     """The tables of one room, made from the register and the latent scores of the latest wave.
 
     Parameters
@@ -59,8 +94,8 @@ def room_tables(market: Market, room: str, made: dict[str, pd.DataFrame] | None 
     room
         One of :data:`ROOMS`.
     made
-        Tables made before, for rooms that follow the customers of the survey or their complaints; made again when
-        they are not here.
+        Tables made before, for rooms that need the customers of the survey or the complaints; made again when they are
+        not here.
     """
     name = f"{__package__}.{room}"
     if importlib.util.find_spec(name) is None or room not in market.parameters:
@@ -73,8 +108,15 @@ def room_tables(market: Market, room: str, made: dict[str, pd.DataFrame] | None 
         survey = before["survey"] if "survey" in before else _latest_survey(market, None)["survey"]
         extra["customers"] = survey["customer"].to_numpy()
     if "complaints" in wanted:
-        cases = before if "complaints" in before else room_tables(market, "complaints")
-        extra["complaints"] = cases["complaints"]
+        cases = before if "complaints" in before else complaint_register(market)
+        extra["complaints"] = cases.get("complaints")
+    if "complainers" in wanted and "followed" in before:
+        extra["complainers"] = before["followed"]["customer"].to_numpy()
+    if "opinions" in wanted:
+        extra["opinions"] = opinions(market)
+    if "index" in wanted:
+        years = market.parameters["market"]["waves"]["years"]
+        extra["index"] = pd.DataFrame({int(years[w]): market.truth_index(w)["SAT"].drop("all") for w in market.waves}).T
     latent = market.latent_in(market.waves[-1])
     made_here: dict[str, pd.DataFrame] = make(
         market.register, latent, market.parameters[room], child(market.seed, room), **extra
@@ -82,8 +124,13 @@ def room_tables(market: Market, room: str, made: dict[str, pd.DataFrame] | None 
     return made_here
 
 
+def _of_respondents(name: str, table: pd.DataFrame) -> bool:
+    """Whether a table holds people who were asked something: not the frame, nor customers issued in vain."""
+    return "customer" in table and name not in ("frame", "issued")
+
+
 def _latest_survey(market: Market, cases: dict[str, pd.DataFrame] | None) -> dict[str, pd.DataFrame]:
-    cases = room_tables(market, "complaints") if cases is None else cases
+    cases = complaint_register(market) if cases is None else cases
     stated = market.parameters["survey"]["design"]
     stream = child(market.seed, "sample", stated["wave"])
     drawn = two_stage(market.register, towns=stated["towns"], issued=stated["issued"], rng=stream)
@@ -107,7 +154,9 @@ def _latest_survey(market: Market, cases: dict[str, pd.DataFrame] | None) -> dic
         issued["customer"], ["operator", "province", "town", "urban", "age_group"]
     ]
     issued = pd.concat([issued, about.reset_index(drop=True)], axis=1)
-    return {"survey": survey[[*first, *design, *behind]], "survey_key": work.key, "issued": issued}
+    whole = survey[[*first, *design, *behind]]
+    raw = returned(whole, items, market.parameters["survey"], child(market.seed, "survey raw", stated["wave"]))
+    return {"survey": whole, "survey_key": work.key, **raw, "issued": issued}
 
 
 def _panel(market: Market) -> pd.DataFrame:

@@ -23,6 +23,7 @@ def make(
     *,
     complaints: pd.DataFrame | None = None,
     customers: Iterable[int] | None = None,
+    complainers: Iterable[int] | None = None,
 ) -> dict[str, pd.DataFrame]:
     r"""Churn and spend of customers by loyalty, contract, retention offer and the outcome of their last complaint.
 
@@ -44,6 +45,8 @@ def make(
     customers
         Customers to be written, such as those of a survey; all of the register when ``None``. Besides them the stated
         share of the customers with a complaint is written. A customer behaves in the same way whoever else is written.
+    complainers
+        The customers with a complaint who can be written besides; ``None``: all who have one.
 
     Returns
     -------
@@ -120,6 +123,8 @@ def make(
     sample = register["customer"] if customers is None else _known(customers, register["customer"])
     table.insert(1, "in_sample", table["customer"].isin(sample).astype("int64"))
     besides = (status != "none") & (streams[4].random(n) < float(parameters["complainers"]))
+    if complainers is not None:
+        besides &= table["customer"].isin(list(complainers)).to_numpy()
     return {"behaviour": table[(table["in_sample"] == 1) | besides].reset_index(drop=True)}
 
 

@@ -60,6 +60,14 @@ _SURVEY_SHARES = (
     "careless.kinds.*",
     "careless.guessed",
     "item_missing.share.*",
+    "raw.sent_twice",
+    "raw.asked_twice",
+    "raw.out_of_range",
+    "raw.routing",
+    "raw.routing_open",
+    "raw.age_text",
+    "raw.age_impossible",
+    "raw.wrong_date",
     "open_answers.share",
     "open_answers.chinese",
     "open_answers.hostile_share",
@@ -93,7 +101,8 @@ _SURVEY_POSITIVE = (
     "fieldwork.seconds.*",
     "careless.pace.*",
     "item_missing.shape",
-    "item_missing.age_50",
+    "item_missing.mar.*",
+    "fieldwork.seconds.least",
 )
 
 

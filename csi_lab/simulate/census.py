@@ -8,7 +8,10 @@ import numpy as np
 import pandas as pd
 
 from csi_lab.simulate.answers import HIGH, LOW
+from csi_lab.simulate.iceberg import layers, recorded_in_a_year
 from csi_lab.simulate.latent import CONSTRUCTS, total_change
+from csi_lab.simulate.opinions import opinions
+from csi_lab.simulate.survey_bias import survey_bias
 
 if TYPE_CHECKING:
     from csi_lab.model import PathModel
@@ -19,6 +22,7 @@ MODEL_NAMES = dict(
     zip(CONSTRUCTS, ("Image", "Expectation", "Quality", "Value", "Satisfaction", "Loyalty"), strict=True)
 )
 NOT_ASKED_OF_ALL = ("PQ5",)
+STAFF = "Staff"
 DECIMALS = 4
 
 
@@ -47,20 +51,50 @@ def census_values(market: Market) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``index``: wave to operator to construct, items weighted equally. ``latent_mean``: the same for the true latent
-        scores. ``change``: expected change of the latent means against the base wave. ``index_pls``: the 0-100 index
-        by outer weights and operator in the latest wave. ``paths_pls``, ``paths_plsc``: paths of both kinds of PLS in
-        the latest wave. ``response``: mean probability of an answer, all and by operator.
+        ``index``: wave to operator to construct, items weighted equally. ``index_study``: the same in the latest wave
+        for the constructs of the study file (Quality without PQ5; Staff is PQ5 among customers with contact).
+        ``latent_mean``: as ``index``, for the true latent scores. ``change``: expected change of the latent means
+        against the base wave. ``index_pls``: the 0-100 index by outer weights and operator in the latest wave, and
+        ``outer_weights_pls``, the weights of the market behind it, with sum 1. ``paths_pls``, ``paths_plsc``: paths of
+        both kinds of PLS in the latest wave. ``response``: mean probability of an answer, all and by operator.
+        ``survey_bias``: see :func:`csi_lab.simulate.survey_bias.survey_bias`. ``iceberg``: complaints in the year
+        before the survey, above and below the waterline, per 1,000 customers.
     """
     latest = market.waves[-1]
     expected = total_change(market.parameters["market"])
+    wave = market.parameters["survey"]["design"]["wave"]
+    blocks = {name: list(block) for name, block in census_model(market).constructs.items()}
     return {
         "index": {wave: _plain(market.truth_index(wave)) for wave in market.waves},
+        "index_study": _plain(_study_index(market, blocks, latest)),
         "latent_mean": {wave: _plain(_by_operator(market, market.latent_in(wave))) for wave in market.waves},
         "change": {wave: _plain(expected.loc[wave]) for wave in market.waves},
         **_model_values(market, latest),
         "response": _response(market, latest),
+        "survey_bias": {source: _plain(table) for source, table in survey_bias(market, blocks, wave).items()},
+        "iceberg": _iceberg(market, wave),
     }
+
+
+def _study_index(market: Market, blocks: dict[str, list[str]], wave: int) -> pd.DataFrame:
+    """The 0-100 index of the constructs of the study file, by operator and for the market."""
+    given = market.answers(wave)
+    position = pd.DataFrame({name: given[block].mean(axis=1) for name, block in blocks.items()})
+    contact = market.register["contact"].to_numpy(bool)
+    for item in NOT_ASKED_OF_ALL:
+        position[STAFF] = given[item].where(contact)
+    return _by_operator(market, 100 * (position - LOW) / (HIGH - LOW))
+
+
+def _iceberg(market: Market, wave: int) -> dict[str, float]:
+    """Per 1,000 customers in the year before the survey, by the stated rates; additions and repeats are not in it."""
+    start = np.datetime64(
+        f"{market.parameters['market']['waves']['years'][wave]}-{market.parameters['survey']['fieldwork']['start']}"
+    )
+    everybody = np.arange(len(market.register))
+    rules, date = market.parameters["complaints"], np.full(len(everybody), start)
+    mean = recorded_in_a_year(market.register, everybody, date, opinions(market, last=wave), rules).mean()
+    return {name: round(1000 * value, DECIMALS) for name, value in layers(float(mean), rules).items()}
 
 
 def _model_values(market: Market, wave: int) -> dict[str, Any]:
@@ -76,10 +110,14 @@ def _model_values(market: Market, wave: int) -> dict[str, Any]:
     index = {}
     for name, part in {**parts, "all": everybody}.items():
         fit = pls(part, model)
-        index[name] = _series(from_fit(fit, (LOW, HIGH)).table["estimate"])
+        result = from_fit(fit, (LOW, HIGH))
+        index[name] = _series(result.table["estimate"])
+    # The last of them is the market.
+    weights = result.weights["estimate"]
     return {
         "index_pls": index,
-        "paths_pls": _paths(pls(everybody, model).paths["estimate"]),
+        "outer_weights_pls": {name: _series(weights.xs(name)) for name in model.constructs},
+        "paths_pls": _paths(fit.paths["estimate"]),
         "paths_plsc": _paths(pls(everybody, model, consistent=True).paths["estimate"]),
     }
 

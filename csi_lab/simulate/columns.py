@@ -70,7 +70,7 @@ def _described(column: pd.Series) -> tuple[str, str]:
     if pd.api.types.is_numeric_dtype(column):
         kind = "integer" if pd.api.types.is_integer_dtype(column) else "number"
         return kind, (_range(given, column.dtype == "int8") if len(given) else "") + empty
-    words = given.astype(str)
+    words = given.drop_duplicates().astype(str)
     known = sorted(set(words) - {""})
     blank = " or empty" if empty or len(known) < words.nunique() else ""
     return "text", (" | ".join(known) if len(known) <= MOST_LISTED else f"{len(known)} different") + blank

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from csi_lab.errors import SpecError
+from csi_lab.simulate.opinions import Opinions
 from csi_lab.simulate.requirements import positive, shares
 from csi_lab.simulate.variates import category, chosen, weighted
 
@@ -17,7 +19,9 @@ WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def daily_rates(parameters: Mapping[str, Any], customers: int) -> pd.Series:
-    r"""Expected complaints of each day, without the step, the burst, the campaign, repeats and serial claimants.
+    r"""Expected complaints of each day if every customer were of average satisfaction and without faults.
+
+    Without the step, the burst, the campaign, repeats and serial claimants:
 
     .. math:: \lambda_d = N \frac{\text{rate}}{1000 \cdot 365.25}\; \text{weekday}_d\; \text{month}_d
 
@@ -40,10 +44,10 @@ def daily_rates(parameters: Mapping[str, Any], customers: int) -> pd.Series:
 
     Examples
     --------
-    >>> from csi_lab.simulate import truth
-    >>> rates = daily_rates(truth.load("complaints"), 200_000)
-    >>> len(rates), round(rates.sum())
-    (731, 4731)
+    >>> rules = {"period": {"start": "2024-01-01", "end": "2024-01-07"}, "rate": 36.525}
+    >>> rules |= {"weekday": dict.fromkeys(WEEKDAYS, 1.0), "month": dict.fromkeys(range(1, 13), 1.0)}
+    >>> daily_rates(rules, 10_000).round(6).unique().tolist()
+    [1.0]
     """
     start, end = parameters["period"]["start"], parameters["period"]["end"]
     days = pd.date_range(start, end, freq="D")
@@ -57,33 +61,44 @@ def daily_rates(parameters: Mapping[str, Any], customers: int) -> pd.Series:
     return pd.Series(rates, index=days, name="rate")
 
 
-def customer_rates(register: pd.DataFrame, latent: pd.DataFrame, parameters: Mapping[str, Any]) -> np.ndarray:
-    r"""Relative rate at which each customer complains, mean 1.
+def customer_rates(faults: Any, satisfaction: Any, parameters: Mapping[str, Any]) -> np.ndarray:
+    r"""Rate at which customers complain, relative to one of average satisfaction without faults.
 
-    :math:`\exp(b_1 \mathrm{SAT} + b_2 \ln(1 + \text{faults}))`, divided by its mean.
+    :math:`\exp(b_1 \mathrm{SAT} + b_2 \ln(1 + \text{faults}))`; who else is in the market plays no part.
+
+    Parameters
+    ----------
+    faults, satisfaction
+        ``(n,)`` faults in twelve months, and latent satisfaction SAT of the wave that is current.
+    parameters
+        The section ``complaints`` of the truth.
+
+    Returns
+    -------
+    ndarray
+        ``(n,)``, above 0.
 
     Examples
     --------
-    >>> people = pd.DataFrame({"faults": [0, 3]})
-    >>> b = {"customer": {"satisfaction": -0.5, "faults": 1.0}}
-    >>> customer_rates(people, pd.DataFrame({"SAT": [0.0, 0.0]}), b)
-    array([0.4, 1.6])
+    >>> customer_rates([0, 3], [0.0, 0.0], {"customer": {"satisfaction": -0.5, "faults": 1.0}})
+    array([1., 4.])
     """
     b = parameters["customer"]
-    faults = np.log1p(register["faults"].to_numpy(float))
-    relative = np.exp(float(b["satisfaction"]) * latent["SAT"].to_numpy(float) + float(b["faults"]) * faults)
-    return relative / relative.mean()
+    score = float(b["satisfaction"]) * np.asarray(satisfaction, dtype=float)
+    return np.exp(score + float(b["faults"]) * np.log1p(np.asarray(faults, dtype=float)))
 
 
 def arrivals(
-    register: pd.DataFrame, latent: pd.DataFrame, parameters: Mapping[str, Any], rng: np.random.Generator
+    register: pd.DataFrame, opinions: Opinions, parameters: Mapping[str, Any], rng: np.random.Generator
 ) -> pd.DataFrame:
     """First complaints: moment, customer (position in the register), type, reason, and the injected fault, if any.
 
     Parameters
     ----------
-    register, latent
-        The market.
+    register
+        One row per customer: operator, province, faults, tenure_months.
+    opinions
+        Satisfaction of the same customers, year by year.
     parameters
         The section ``complaints`` of the truth.
     rng
@@ -94,44 +109,74 @@ def arrivals(
     pandas.DataFrame
         Columns received, person, type, reason, fault (empty, step, burst, campaign, serial) and ring (of serial
         claimants, else 0); ``fault`` "step" marks the additions of the tariff change, which are no fault of the data.
+        Nobody complains before the day of joining.
 
     Examples
     --------
     >>> from csi_lab.simulate import truth
-    >>> people = pd.DataFrame({"faults": [0, 3] * 500, "operator": "A", "province": "p1"})
-    >>> scores = pd.DataFrame({"SAT": [0.0] * 1000})
-    >>> cases = arrivals(people, scores, truth.load("complaints"), np.random.default_rng(1))
+    >>> people = pd.DataFrame({"faults": [0, 3] * 500, "operator": "A", "province": "p1", "tenure_months": 40})
+    >>> cases = arrivals(people, Opinions.constant(np.zeros(1000)), truth.load("complaints"), np.random.default_rng(1))
     >>> sorted(cases.columns)
     ['fault', 'person', 'reason', 'received', 'ring', 'type']
     """
     positive("complaints: rate", rate=parameters["rate"])
     streams = rng.spawn(5)
-    relative = customer_rates(register, latent, parameters)
-    rates = daily_rates(parameters, len(register))
-    usual = _cases(rates, relative, parameters, streams[0])
+    rates = daily_rates(parameters, 1)
+    faults = register["faults"].to_numpy(float)
+    relative = {y: customer_rates(faults, opinions.of_year(y), parameters) for y in sorted(set(rates.index.year))}
+    draw = _Draw(relative, joined(register["tenure_months"].to_numpy(), parameters), parameters)
+    usual = draw.cases(rates, streams[0])
     usual["type"] = _types(usual["person"].to_numpy(), register, parameters, streams[0])
     usual["reason"] = _reasons(usual["type"].to_numpy(), parameters, streams[0])
 
     shock = parameters["shock"]
     later = rates.where((rates.index >= shock["start"]) & (rates.index <= shock["end"]), 0.0) * float(shock["size"])
-    step = _about(_cases(later, relative, parameters, streams[1]), shock["reason"], "step", parameters)
+    step = _about(draw.cases(later, streams[1]), shock["reason"], "step", parameters)
 
     burst = parameters["faults"]["burst"]
     first = pd.Timestamp(burst["start"])
     sudden = _spread(rates, first, first + pd.Timedelta(days=int(burst["days"]) - 1))
     sudden = sudden * float(burst["per_1000"]) * len(register) / 1000
-    there = relative * (register["province"] == burst["province"]).to_numpy()
-    burst_cases = _about(_cases(sudden, there, parameters, streams[2]), burst["reason"], "burst", parameters)
+    there = (register["province"] == burst["province"]).to_numpy()
+    burst_cases = _about(draw.numbers(sudden, there, streams[2]), burst["reason"], "burst", parameters)
 
     campaign = parameters["faults"]["campaign"]
     theirs = (register["operator"] == campaign["operator"]).to_numpy()
     while_it_ran = _spread(rates, pd.Timestamp(campaign["start"]), pd.Timestamp(campaign["end"]))
     while_it_ran = while_it_ran * float(campaign["per_1000"]) * theirs.sum() / 1000
-    promised = _cases(while_it_ran, relative * theirs, parameters, streams[3])
+    promised = draw.numbers(while_it_ran, theirs, streams[3])
     campaign_cases = _about(promised, campaign["reason"], "campaign", parameters)
 
-    cases = pd.concat([usual, step, burst_cases, campaign_cases], ignore_index=True)
-    return _with_serial_claimants(cases.assign(ring=0), rates, parameters, streams[4])
+    cases = pd.concat([usual, step, burst_cases, campaign_cases], ignore_index=True).assign(ring=0)
+    return _with_serial_claimants(cases, rates, draw.joined, parameters, streams[4])
+
+
+def joined(tenure_months: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray:
+    """The day on which each customer joined: months with the operator, counted back from the day of the register.
+
+    Examples
+    --------
+    >>> joined(np.array([3, 12]), {"register_of": "2025-03-01"}).astype(str).tolist()
+    ['2024-12-01', '2024-03-01']
+    """
+    day = np.datetime64(parameters["register_of"], "D")
+    month = day.astype("datetime64[M]")
+    return (month - np.asarray(tenure_months).astype("timedelta64[M]")).astype("datetime64[D]") + (day - month)
+
+
+def months_since(joined: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Whole months from the day of joining to a moment.
+
+    Examples
+    --------
+    >>> days = np.array(["2024-03-15", "2024-03-15"], dtype="datetime64[D]")
+    >>> months_since(days, np.array(["2025-03-14T10:00", "2025-03-15T00:00"], dtype="datetime64[m]")).tolist()
+    [11, 12]
+    """
+    first, last = joined.astype("datetime64[M]"), at.astype("datetime64[M]")
+    into_first = joined.astype("datetime64[D]") - first.astype("datetime64[D]")
+    into_last = at.astype("datetime64[D]") - last.astype("datetime64[D]")
+    return (last - first).astype("int64") - (into_last < into_first)
 
 
 def type_of(parameters: Mapping[str, Any]) -> dict[str, str]:
@@ -151,21 +196,45 @@ def _spread(rates: pd.Series, first: pd.Timestamp, last: pd.Timestamp) -> pd.Ser
     return pd.Series(inside / max((last - first).days + 1, 1), index=rates.index)
 
 
-def _cases(
-    rates: pd.Series, relative: np.ndarray, parameters: Mapping[str, Any], rng: np.random.Generator
-) -> pd.DataFrame:
-    """Poisson numbers of complaints of each day, at some minute of the day, from customers by their relative rate."""
-    total = float(relative.sum())
-    counts = rng.poisson(rates.to_numpy() if total > 0 else np.zeros(len(rates)))
-    n = int(counts.sum())
-    hours = weighted(dict(enumerate(parameters["hour"])), n, rng).astype("int64")
-    minutes = hours * 60 + rng.integers(0, 60, n)
-    day = np.repeat(rates.index.to_numpy().astype("datetime64[m]"), counts)
-    steps = np.cumsum(relative)
-    # Floating-point sums can end a hair below the total: the last place is the upper limit.
-    person = np.minimum(np.searchsorted(steps, rng.random(n) * total, side="right"), len(relative) - 1)
-    cases = pd.DataFrame({"received": day + minutes.astype("timedelta64[m]"), "person": person, "fault": ""})
-    return cases.astype({"person": "int64", "fault": object})
+@dataclass(frozen=True)
+class _Draw:
+    """Draws complaints from customers by their relative rates of the year, among those who have joined."""
+
+    relative: Mapping[int, np.ndarray]
+    joined: np.ndarray
+    parameters: Mapping[str, Any]
+
+    def cases(self, rates: pd.Series, rng: np.random.Generator) -> pd.DataFrame:
+        """Every customer at their own rate: ``rates`` are per customer and day at relative rate 1."""
+        everybody = np.ones(len(self.joined), dtype=bool)
+        total = pd.Series([float(self.relative[year].sum()) for year in rates.index.year], index=rates.index)
+        return self._thinned(rates * total, everybody, rng)
+
+    def numbers(self, expected: pd.Series, among: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
+        """Stated expected numbers per day, from some customers only: those who had joined by the first such day."""
+        days = expected.index[expected > 0]
+        if len(days):
+            among = among & (self.joined <= days[0].to_datetime64().astype("datetime64[D]"))
+        return self._thinned(expected, among, rng)
+
+    def _thinned(self, expected: pd.Series, among: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
+        # Complaints of those who had not joined yet are drawn and taken out: what remains is Poisson for the others.
+        counts = rng.poisson(expected.to_numpy() if among.any() else np.zeros(len(expected)))
+        n = int(counts.sum())
+        hours = weighted(dict(enumerate(self.parameters["hour"])), n, rng).astype("int64")
+        minutes = hours * 60 + rng.integers(0, 60, n)
+        day = np.repeat(expected.index.to_numpy().astype("datetime64[m]"), counts)
+        year = np.repeat(expected.index.year.to_numpy(), counts)
+        u, person = rng.random(n), np.zeros(n, dtype="int64")
+        for one, relative in self.relative.items():
+            here = year == one
+            steps = np.cumsum(np.where(among, relative, 0.0))
+            # Floating-point sums can end a hair below the total: the last place is the upper limit.
+            person[here] = np.searchsorted(steps, u[here] * steps[-1], side="right").clip(max=len(relative) - 1)
+        received = day + minutes.astype("timedelta64[m]")
+        cases = pd.DataFrame({"received": received, "person": person, "fault": ""})
+        cases = cases.astype({"person": "int64", "fault": object})
+        return cases[self.joined[person] <= received].reset_index(drop=True)
 
 
 def _types(
@@ -195,9 +264,13 @@ def _about(cases: pd.DataFrame, reason: str, fault: str, parameters: Mapping[str
 
 
 def _with_serial_claimants(
-    cases: pd.DataFrame, rates: pd.Series, parameters: Mapping[str, Any], rng: np.random.Generator
+    cases: pd.DataFrame,
+    rates: pd.Series,
+    since: np.ndarray,
+    parameters: Mapping[str, Any],
+    rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """Some complainers claim again and again, at any time, about the reason of their first case."""
+    """Some complainers claim again and again, at any time since they joined, about the reason of their first case."""
     rule = parameters["faults"]["serial"]
     people = np.unique(cases["person"])
     claimants = people[chosen(len(people), round(float(rule["share"]) * len(people)), rng)]
@@ -205,10 +278,11 @@ def _with_serial_claimants(
     first = cases[cases["person"].isin(claimants)].drop_duplicates("person")
     more = int(rule["least"]) + rng.poisson(float(rule["more"]), len(first))
     further = first.loc[first.index.repeat(more)].copy()
-    span = len(rates) * 24 * 60
-    further["received"] = rates.index[0].to_datetime64().astype("datetime64[m]") + rng.integers(
-        0, span, len(further)
-    ).astype("timedelta64[m]")
+    start = np.maximum(since[further["person"].to_numpy()], rates.index[0].to_datetime64().astype("datetime64[D]"))
+    start = start.astype("datetime64[m]")
+    end = rates.index[-1].to_datetime64().astype("datetime64[m]") + np.timedelta64(1, "D")
+    span = (end - start).astype("int64")
+    further["received"] = start + np.floor(rng.random(len(further)) * span).astype("timedelta64[m]")
     both = pd.concat([cases, further.assign(fault="serial")], ignore_index=True)
     serial = both["person"].isin(claimants)
     return both.assign(ring=both["person"].map(ring).fillna(0).astype("int64")).assign(

@@ -31,7 +31,14 @@ EVENTS = (
 )
 
 
-def events(cases: pd.DataFrame, rng: np.random.Generator, *, clock: WorkingDays, until: np.datetime64) -> pd.DataFrame:
+def events(
+    cases: pd.DataFrame,
+    rng: np.random.Generator,
+    *,
+    clock: WorkingDays,
+    until: np.datetime64,
+    assigned: float,
+) -> pd.DataFrame:
     """Everything that happened up to the moment ``until``, case by case in order of time.
 
     Parameters
@@ -45,6 +52,8 @@ def events(cases: pd.DataFrame, rng: np.random.Generator, *, clock: WorkingDays,
         Working days and hours.
     until
         Later events are not known yet and left out.
+    assigned
+        A case is assigned at a moment that is uniform over this first part of the time to the first answer, 0 to 1.
 
     Returns
     -------
@@ -64,7 +73,7 @@ def events(cases: pd.DataFrame, rng: np.random.Generator, *, clock: WorkingDays,
         parts.append((rows, at, event, who, np.full(len(rows), "", dtype=object) if note is None else note))
 
     add(number, cases["received"].to_numpy(), "received", "front_office")
-    add(number, clock.stamp(start + u[0] * (respond - start) * 0.5), "assigned", "front_office")
+    add(number, clock.stamp(start + u[0] * (respond - start) * assigned), "assigned", "front_office")
     add(number, clock.stamp(respond), "answered", owner)
     promised = np.flatnonzero(cases["promise"].notna())
     add(promised, clock.stamp(respond[promised]), "promised", owner, _dates(clock, cases["promise"], promised))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from csi_lab.simulate.opinions import Opinions
 from csi_lab.simulate.requirements import positive, shares
 from csi_lab.simulate.variates import chance, ordered, weighted
 from csi_lab.simulate.working_days import WorkingDays
@@ -25,7 +26,7 @@ SCENE_OF = dict.fromkeys(("slow_speed", "outage", "router", "tv_box", "router_la
 
 def handled(
     cases: pd.DataFrame,
-    latent: pd.DataFrame,
+    opinions: Opinions,
     parameters: Mapping[str, Any],
     rng: np.random.Generator,
     *,
@@ -36,10 +37,10 @@ def handled(
     Parameters
     ----------
     cases
-        Columns received, person (position in ``latent``), type, reason, fault and ``repeats``: earlier cases of the
+        Columns received, person (position in the register), type, reason, fault and ``repeats``: earlier cases of the
         same chain.
-    latent
-        Latent scores; SAT is used.
+    opinions
+        Satisfaction of the customers year by year.
     parameters
         The section ``complaints`` of the truth.
     rng
@@ -56,7 +57,7 @@ def handled(
     """
     streams = rng.spawn(4)
     new = cases.copy()
-    _classify(new, latent, parameters, streams[0])
+    _classify(new, opinions, parameters, streams[0])
     _time(new, parameters, streams[1], clock)
     _settle(new, parameters, streams[2])
     _judge(new, parameters, streams[3])
@@ -68,16 +69,17 @@ def repeats(
 ) -> pd.DataFrame:
     """Further complaints of the same customer about the same issue, within some days of the feedback.
 
-    Logit of a repeat: base + overdue + unsatisfied (sat_outcome 1 or 2). ``parent`` is the index of the case before.
+    Logit of a repeat: base + overdue + unsatisfied (low sat_outcome). ``parent`` is the index of the case before.
     """
     rule = parameters["repeat"]
     eta = (
         float(rule["base"])
         + float(rule["overdue"]) * (1 - cases["on_time"])
-        + float(rule["unsatisfied"]) * (cases["sat_outcome"] <= 2)
+        + float(rule["unsatisfied"]) * (cases["sat_outcome"] <= int(parameters["unsatisfied"]))
     )
     again = rng.random(len(cases)) < chance(eta)
-    lag = rng.integers(24 * 60, int(rule["within"]) * 24 * 60, len(cases)).astype("timedelta64[m]")
+    soonest, latest = (int(rule[end] * 24 * 60) for end in ("after", "within"))
+    lag = rng.integers(soonest, latest, len(cases)).astype("timedelta64[m]")
     received = clock.stamp(cases["reply"].to_numpy()) + lag
     next_ones = cases.loc[again, ["person", "type", "reason", "ring"]].copy()
     next_ones["received"] = received[again]
@@ -87,7 +89,7 @@ def repeats(
     return next_ones.reset_index(drop=True)
 
 
-def _classify(new: pd.DataFrame, latent: pd.DataFrame, p: Mapping[str, Any], rng: np.random.Generator) -> None:
+def _classify(new: pd.DataFrame, opinions: Opinions, p: Mapping[str, Any], rng: np.random.Generator) -> None:
     n, grades = len(new), p["grades"]
     shares("complaints: grades", {g: v["share"] for g, v in grades.items()})
     new["channel"] = weighted(p["channels"], n, rng)
@@ -109,7 +111,7 @@ def _classify(new: pd.DataFrame, latent: pd.DataFrame, p: Mapping[str, Any], rng
     new["major"] = (new["grade"] != "general").astype("int64")
     rule = p["emotion"]
     eta = (
-        float(rule["satisfaction"]) * latent["SAT"].to_numpy(float)[new["person"]]
+        float(rule["satisfaction"]) * opinions.at(new["received"].to_numpy(), new["person"].to_numpy())
         + float(rule["major"]) * new["major"].to_numpy()
         + float(rule["repeated"]) * (new["repeats"].to_numpy() > 0)
     )
@@ -133,7 +135,7 @@ def _time(new: pd.DataFrame, p: Mapping[str, Any], rng: np.random.Generator, clo
     first = float(rule["first_response"]["median"]) * np.exp(
         float(rule["first_response"]["sigma"]) * rng.standard_normal(n)
     )
-    first = np.where(first < took, first, took / 2)
+    first = np.where(first < took, first, took * float(rule["first_response"]["at_the_latest"]))
     reply = float(rule["feedback"]["median"]) * np.exp(float(rule["feedback"]["sigma"]) * rng.standard_normal(n))
     start = clock.start(new["received"].to_numpy())
     new["start"], new["respond"], new["resolve"] = start, start + first, start + took
@@ -194,7 +196,7 @@ def _judge(new: pd.DataFrame, p: Mapping[str, Any], rng: np.random.Generator) ->
         + float(a["courtesy"]) * polite
     )
     new["sat_outcome"] = ordered(eta, a["cuts"], rng)
-    prompt = np.floor(new["respond"] + 1e-9) - np.floor(new["start"]) <= 1
+    prompt = np.floor(new["respond"] + 1e-9) - np.floor(new["start"]) <= int(b["prompt_within"])
     eta = (
         float(b["prompt"]) * prompt.to_numpy()
         + float(b["courtesy"]) * polite
@@ -203,8 +205,10 @@ def _judge(new: pd.DataFrame, p: Mapping[str, Any], rng: np.random.Generator) ->
     new["sat_process"] = ordered(eta, b["cuts"], rng)
     new["answers"] = rng.random(n) < new["channel"].map({k: float(v) for k, v in p["answered"].items()}).to_numpy()
     rule = p["handling"]["reopened"]
-    back = np.where(new["sat_outcome"] <= 2, float(rule["unsatisfied"]), float(rule["others"]))
+    back = np.where(new["sat_outcome"] <= int(p["unsatisfied"]), float(rule["unsatisfied"]), float(rule["others"]))
     new["reopened"] = (rng.random(n) < back).astype("int64")
-    wait, again = rng.exponential(2.0, n), 3.0 * np.exp(0.5 * rng.standard_normal(n))
+    second = rule["second_closing"]
+    wait = rng.exponential(float(rule["wait"]), n)
+    again = float(second["median"]) * np.exp(float(second["sigma"]) * rng.standard_normal(n))
     new["reopen"] = np.where(new["reopened"] == 1, new["close"] + wait, np.nan)
     new["last_close"] = np.where(new["reopened"] == 1, new["close"] + wait + again, new["close"])

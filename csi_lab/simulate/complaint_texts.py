@@ -12,11 +12,11 @@ OPENING = {
         "",
         "Good day. ",
         "I write about my {product}. ",
-        "Customer for {years} years. ",
+        "Customer for {tenure}. ",
         "Once more: ",
         "Please read. ",
     ],
-    "zh": ["", "您好。", "我要反映{product}的问题。", "我是用了{years}年的老用户。", "请处理：", "你们好，"],
+    "zh": ["", "您好。", "我要反映{product}的问题。", "我是用了{tenure}的用户。", "请处理：", "你们好，"],
 }
 PRODUCT = {
     "en": {
@@ -160,8 +160,9 @@ def texts(cases: pd.DataFrame, rng: np.random.Generator, *, hostile: float = 0.0
     Parameters
     ----------
     cases
-        Columns language, product, reason, remedy_sought, amount, emotion, promise_flag, law_cited, profession_flag,
-        media_flag, fault and person. Serial claimants (fault "serial") write nearly the same every time.
+        Columns language, product, reason, remedy_sought, amount, emotion, speed (of the tariff, Mbit/s), tenure (months
+        with the operator), promise_flag, law_cited, profession_flag, media_flag, fault and person. Serial claimants
+        (fault "serial") write nearly the same every time.
     rng
         Source of all draws.
     hostile
@@ -176,7 +177,7 @@ def texts(cases: pd.DataFrame, rng: np.random.Generator, *, hostile: float = 0.0
     --------
     >>> case = {"language": "en", "product": "tv", "reason": "router_damaged", "remedy_sought": "refund", "amount": 0.0}
     >>> flags = {"promise_flag": 0, "law_cited": 0, "profession_flag": 1, "media_flag": 0}
-    >>> cases = pd.DataFrame([case | flags | {"emotion": 1, "fault": "", "person": 3}])
+    >>> cases = pd.DataFrame([case | flags | {"emotion": 1, "fault": "", "person": 3, "speed": 300, "tenure": 40}])
     >>> print(texts(cases, np.random.default_rng(4))[0])
     Please read. The router from the parcel to Hill View has a broken socket. I am a lawyer. I want my money back.
     """
@@ -187,10 +188,10 @@ def texts(cases: pd.DataFrame, rng: np.random.Generator, *, hostile: float = 0.0
     first = pd.Series(serial).groupby(cases["person"].to_numpy()[serial]).transform("first").to_numpy(dtype="int64")
     draw[serial, :6], draw[serial, 7:] = draw[first, :6], draw[first, 7:]
     spoiled = np.flatnonzero(rng.random(n) < hostile)
-    columns = ["language", "product", "reason", "remedy_sought", "amount", "emotion", *FLAG["en"]]
+    columns = ["language", "product", "reason", "remedy_sought", "amount", "emotion", "speed", "tenure", *FLAG["en"]]
     written = [
-        _text(language, product, reason, remedy, amount, emotion, flags, numbers)
-        for (language, product, reason, remedy, amount, emotion, *flags), numbers in zip(
+        _text(language, product, reason, remedy, amount, emotion, speed, tenure, flags, numbers)
+        for (language, product, reason, remedy, amount, emotion, speed, tenure, *flags), numbers in zip(
             cases[columns].itertuples(index=False, name=None), draw.tolist(), strict=True
         )
     ]
@@ -207,13 +208,14 @@ def _text(
     remedy: str,
     amount: float,
     emotion: int,
+    speed: int,
+    tenure: int,
     flags: Sequence[int],
     draw: Sequence[int],
 ) -> str:
-    speed = (100, 300, 500, 1000)[draw[1] % 4]
     slots = {
         "product": PRODUCT[language].get(product, product),
-        "years": 1 + draw[2] % 14,
+        "tenure": _duration(language, tenure),
         "place": PLACE[language][draw[3] % 6],
         "plan": speed,
         "speed": speed * (5 + draw[4] % 60) // 100,
@@ -231,6 +233,14 @@ def _text(
     for place, (present, phrases) in enumerate(zip(flags, FLAG[language].values(), strict=True)):
         words += _one(phrases, draw[8] >> place) if present else ""
     return words + REMEDY[language][remedy].format(**slots)
+
+
+def _duration(language: str, months: int) -> str:
+    """Months with the operator in whole years, or in months where it is less than a year."""
+    number, unit = (months // 12, "year") if months >= 12 else (months, "month")
+    if language == "zh":
+        return f"{number}年" if unit == "year" else f"{number}个月"
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
 
 
 def _one(options: Sequence[str], number: int) -> str:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from csi_lab.errors import SpecError
-from csi_lab.simulate.complaint_arrivals import arrivals, type_of
-from csi_lab.simulate.complaint_escalation import escalated
+from csi_lab.errors import DataError, SpecError
+from csi_lab.simulate.complaint_arrivals import arrivals, joined, months_since, type_of
+from csi_lab.simulate.complaint_escalation import escalated, same_reason
 from csi_lab.simulate.complaint_events import DEPARTMENT, events
 from csi_lab.simulate.complaint_handling import handled, repeats
 from csi_lab.simulate.complaint_texts import REASON, texts
+from csi_lab.simulate.opinions import Opinions
 from csi_lab.simulate.requirements import needed
 from csi_lab.simulate.variates import chosen, weighted
 from csi_lab.simulate.working_days import WorkingDays
@@ -38,6 +39,7 @@ COLUMNS = (
     "owner_dept",
     "transfers",
     "contacts_24h",
+    "same_reason_24h",
     "second_type",
     "emotion",
     "promise_flag",
@@ -68,23 +70,30 @@ COLUMNS = (
 
 
 def make(
-    register: pd.DataFrame, latent: pd.DataFrame, parameters: Mapping[str, Any], rng: np.random.Generator
+    register: pd.DataFrame,
+    latent: pd.DataFrame,
+    parameters: Mapping[str, Any],
+    rng: np.random.Generator,
+    *,
+    opinions: Opinions | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Complaints of the customers of a market over some years, as the firm's register knows them on the last evening.
 
-    Dissatisfied customers and those with faults complain more; handling, outcome and the next complaint follow the
-    stated probabilities.
+    Dissatisfied customers and those with faults complain more, each by the opinion of the wave that is current at that
+    moment and not before the day of joining; handling, outcome and the next complaint follow the stated probabilities.
 
     Parameters
     ----------
     register
-        One row per customer: customer, operator, province, faults.
+        One row per customer: customer, operator, province, faults, plan (such as ``300M``), tenure_months.
     latent
         Latent scores of the same customers: SAT.
     parameters
         The section ``complaints`` of the truth.
     rng
         Source of all draws.
+    opinions
+        Satisfaction of the customers year by year; ``None``: that of ``latent`` at all times.
 
     Returns
     -------
@@ -94,6 +103,7 @@ def make(
         the answers about the handling (``sat_outcome``, ``sat_process``, 1 to 5) of those who did not answer.
         ``complaint_events`` the log: received, assigned, answered, promised, contacted, transferred, extended,
         escalated, decided, feedback, closed, reopened.
+        ``complaint_days`` one row per day and operator: customers who had joined (of this register), cases received.
         ``complaint_faults`` complaint_id, fault (step, burst, campaign, serial, duplicate, missing), detail: what was
         injected where. ``step`` marks the additions of the tariff change, which are no fault of the data.
 
@@ -113,14 +123,18 @@ def make(
     --------
     >>> from csi_lab.simulate import truth
     >>> people = pd.DataFrame({"customer": range(1, 2001), "operator": "A", "province": "p1", "faults": 1})
+    >>> people = people.assign(plan="300M", tenure_months=30)
     >>> scores = pd.DataFrame({"SAT": np.random.default_rng(0).normal(size=2000)})
     >>> tables = make(people, scores, truth.load("complaints"), np.random.default_rng(1))
     >>> list(tables)
-    ['complaints', 'complaint_events', 'complaint_faults']
+    ['complaints', 'complaint_events', 'complaint_days', 'complaint_faults']
     >>> bool((tables["complaints"]["due_at"] >= tables["complaints"]["received_at"].str[:10]).all())
     True
     """
-    needed(register, latent, ("customer", "operator", "province", "faults"), ("SAT",))
+    needed(register, latent, ("customer", "operator", "province", "faults", "plan", "tenure_months"), ("SAT",))
+    opinions = Opinions.constant(latent["SAT"].to_numpy(float)) if opinions is None else opinions
+    opinions.require(len(register))
+    speed = _speed(register["plan"])
     wordless = sorted(set(type_of(parameters)) - set(REASON["en"]))
     if wordless:
         raise SpecError(f"complaints: reasons: no sentences for {wordless}; there are {sorted(REASON['en'])}")
@@ -129,15 +143,19 @@ def make(
     clock = WorkingDays.of(parameters["calendar"], opens=float(hours["opens"]), closes=float(hours["closes"]))
     until = np.datetime64(parameters["period"]["end"], "m") + np.timedelta64(1, "D")
 
-    cases = arrivals(register, latent, parameters, streams[0])
-    cases = _with_repeats(cases, latent, parameters, streams[1], clock=clock, until=until)
+    cases = arrivals(register, opinions, parameters, streams[0])
+    cases = _with_repeats(cases, opinions, parameters, streams[1], clock=clock, until=until)
     language = weighted(parameters["languages"], len(register), streams[2])
     cases["language"] = language[cases["person"]]
+    cases["same_reason_24h"] = same_reason(cases)
     cases["escalated"] = escalated(cases, parameters, streams[3])
+    since = joined(register["tenure_months"].to_numpy(), parameters)
+    cases["tenure"] = months_since(since[cases["person"]], cases["received"].to_numpy())
+    cases["speed"] = speed[cases["person"]]
     cases["text"] = texts(cases, streams[4], hostile=float(parameters["faults"]["hostile"]))
-    cases = _with_duplicates(cases, float(parameters["faults"]["duplicates"]), streams[5], clock=clock, until=until)
+    cases = _with_duplicates(cases, parameters["faults"]["duplicates"], streams[5], clock=clock, until=until)
 
-    log = events(cases, streams[6], clock=clock, until=until)
+    log = events(cases, streams[6], clock=clock, until=until, assigned=float(parameters["handling"]["assigned"]))
     for column in ("customer", "operator", "province"):
         cases[column] = register[column].to_numpy()[cases["person"]]
     # Claimants of one ring are paid to one account, which belongs to no customer.
@@ -147,13 +165,14 @@ def make(
     return {
         "complaints": table,
         "complaint_events": log.assign(at=_written(log["at"])),
+        "complaint_days": _days(table, register["operator"].to_numpy(), since, parameters["period"]),
         "complaint_faults": _faults(cases, emptied),
     }
 
 
 def _with_repeats(
     cases: pd.DataFrame,
-    latent: pd.DataFrame,
+    opinions: Opinions,
     parameters: Mapping[str, Any],
     rng: np.random.Generator,
     *,
@@ -166,12 +185,12 @@ def _with_repeats(
     first = 0
     while len(generation):
         generation.index = pd.RangeIndex(first, first + len(generation))
-        done = handled(generation, latent, parameters, rng, clock=clock)
+        done = handled(generation, opinions, parameters, rng, clock=clock)
         known.append(done)
         first += len(done)
         generation = repeats(done, parameters, rng, clock=clock)
         generation = generation[generation["received"] < until]
-    every = pd.concat(known) if known else handled(generation, latent, parameters, rng, clock=clock)
+    every = pd.concat(known) if known else handled(generation, opinions, parameters, rng, clock=clock)
     every = every.sort_values("received", kind="stable")
     place = pd.Series(np.arange(len(every)), index=every.index)
     every["parent"] = every["parent"].map(place).fillna(-1).astype("int64")
@@ -179,19 +198,20 @@ def _with_repeats(
 
 
 def _with_duplicates(
-    cases: pd.DataFrame, share: float, rng: np.random.Generator, *, clock: WorkingDays, until: np.datetime64
+    cases: pd.DataFrame, rule: Mapping[str, Any], rng: np.random.Generator, *, clock: WorkingDays, until: np.datetime64
 ) -> pd.DataFrame:
-    """Some cases a second time, entered 3 to 60 minutes later, then all numbered in order of receipt.
+    """Some cases a second time, entered some minutes later, then all numbered in order of receipt.
 
     Only cases that are entered again on the same working day and before the first answer, so that a copy keeps its due
     date and the order of its events.
     """
-    later = rng.integers(3, 60, len(cases)).astype("timedelta64[m]")
+    first, last = (int(end) for end in rule["minutes"])
+    later = rng.integers(first, last + 1, len(cases)).astype("timedelta64[m]")
     again = cases["received"].to_numpy() + later
     start = clock.start(again)
     possible = (np.floor(start) == np.floor(cases["start"])) & (start < cases["respond"]).to_numpy()
     possible &= clock.stamp(cases["respond"]) > again
-    wanted = rng.binomial(len(cases), share)
+    wanted = rng.binomial(len(cases), float(rule["share"]))
     twice = np.flatnonzero(possible)[chosen(int(possible.sum()), wanted, rng)]
     copies = cases.iloc[twice].assign(received=again[twice], start=start[twice])
     both = pd.concat([cases.assign(original=-1), copies.assign(original=twice)])
@@ -250,6 +270,25 @@ def _register(cases: pd.DataFrame, log: pd.DataFrame, clock: WorkingDays, until:
     table["second_type"] = table["second_type"].where(table["second_type"].notna(), "")
     table["amount"] = table["amount"].where(table["amount"] > 0)
     return table[list(COLUMNS)]
+
+
+def _days(table: pd.DataFrame, operator: np.ndarray, since: np.ndarray, period: Mapping[str, str]) -> pd.DataFrame:
+    """Cases received and customers exposed, by day and operator: the whole register in short."""
+    days = np.arange(np.datetime64(period["start"], "D"), np.datetime64(period["end"], "D") + 1)
+    names = sorted(set(operator))
+    here = [np.searchsorted(np.sort(since[operator == name]), days, side="right") for name in names]
+    counted = table.groupby([table["received_at"].str[:10], "operator"]).size()
+    index = pd.MultiIndex.from_product([days.astype(str), names], names=["date", "operator"])
+    frame = pd.DataFrame({"customers": np.column_stack(here).ravel()}, index=index)
+    return frame.assign(cases=counted.reindex(index, fill_value=0).astype("int64")).reset_index()
+
+
+def _speed(plan: pd.Series) -> np.ndarray:
+    """Megabits of tariffs such as 300M."""
+    number = plan.astype(str).str.extract(r"^(\d+)M$")[0]
+    if number.isna().any():
+        raise DataError(f"register: plan must be a speed such as 300M, got {sorted(set(plan[number.isna()]))[:5]}")
+    return number.astype("int64").to_numpy()
 
 
 def _with_gaps(

@@ -12,7 +12,9 @@ from csi_lab.errors import DataError, SpecError, listed
 from csi_lab.simulate import answers as answering
 from csi_lab.simulate import careless as carelessness
 from csi_lab.simulate import nonresponse as responding
+from csi_lab.simulate.iceberg import WINDOW, recorded_in_a_year, unrecorded_chance
 from csi_lab.simulate.open_answers import texts
+from csi_lab.simulate.opinions import opinions
 from csi_lab.simulate.seeds import child, root
 
 if TYPE_CHECKING:
@@ -86,8 +88,9 @@ def interview(
         Shift of answers given by telephone; ``None``: as stated.
     complaints
         The operators' register of complaints (customer, received_at, sat_outcome): who stands in it with a complaint of
-        the twelve months before the interview says so in CP1 and judges its handling in CP2. Others may have complained
-        without being recorded.
+        the twelve months before the interview says so in CP1 and judges its handling in CP2. Others say yes because of
+        a complaint that nobody recorded; the shares are those of the iceberg in the section ``complaints``. Without a
+        register no complaint is on record, and as many people have complained.
     rng
         Seed or generator; ``None``: the market's own stream of this wave.
 
@@ -140,16 +143,26 @@ def interview(
     kind = carelessness.kinds(len(at), stated, stream("careless"), careless)
     given = carelessness.careless_answers(given, kind, stated, stream("careless answers"))
     pace = pd.Series(kind).map(dict(stated["careless"]["pace"])).astype(float).fillna(1.0).to_numpy()
-    met["seconds"] = np.maximum(20, np.rint(met["seconds"] * pace)).astype(int)
-    old = (everybody["age_group"] == list(stated["response"]["age_group"])[-1]).to_numpy()
-    open_cells = responding.gaps(old, market.items, stated, stream("item missing"), item_missing)
+    met["seconds"] = np.maximum(stated["fieldwork"]["seconds"]["least"], np.rint(met["seconds"] * pace)).astype(int)
+    overall = given[:, market.items.index(responding.OVERALL)]
+    open_cells = responding.gaps(
+        everybody, response, overall, market.items, stated, stream("item missing"), item_missing
+    )
     given = np.where(open_cells, stated["codes"]["cannot_say"], given)
     if "PQ5" in market.items:
         not_asked = ~everybody["contact"].to_numpy()
         given[not_asked, market.items.index("PQ5")] = stated["codes"]["not_asked"]
     answers = pd.DataFrame(given.astype(np.int8), columns=market.items)
     recorded = _recorded(everybody["customer"], met["date"], complaints)
-    block = _complaint_block(everybody, satisfaction, stated["complained"], recorded, stream("complained"))
+    expected = recorded_in_a_year(
+        everybody,
+        at,
+        met["date"].to_numpy().astype("datetime64[D]"),
+        opinions(market, last=wave),
+        market.parameters["complaints"],
+    )
+    chance = unrecorded_chance(expected, market.parameters["complaints"], register=complaints is not None)
+    block = _complaint_block(chance, satisfaction, stated["complained"], recorded, stream("complained"))
     topics = {t: response[market.items.index(v["item"])] for t, v in stated["open_answers"]["topics"].items()}
     block["OP1"] = texts(topics, stated, stream("open answers"))
 
@@ -164,6 +177,35 @@ def interview(
     key.insert(2, "careless", kind[said])
     key.insert(3, "shift", shift[said].round(4))
     return Fieldwork(rows, issued, key)
+
+
+def mode_and_interviewer(market: Market, wave: int, *, interviewer_sd: float | None = None) -> np.ndarray:
+    """What mode and interviewer would add to every response of each customer of the market, ``(customers,)``.
+
+    The interviewers are those of the market's own survey of this wave; who would meet whom is another draw.
+
+    Parameters
+    ----------
+    market
+        The market.
+    wave
+        0 (base) to 3 (latest).
+    interviewer_sd
+        Standard deviation of the interviewers' shifts; ``None``: as stated.
+
+    Examples
+    --------
+    >>> from csi_lab import simulate
+    >>> market = simulate.make_market(customers=2000, rng=1)
+    >>> np.unique(mode_and_interviewer(market, 3, interviewer_sd=0.0)).tolist()
+    [0.0, 0.06]
+    """
+
+    def stream(name: str) -> np.random.Generator:
+        return child(market.seed, f"survey {name}", wave)
+
+    met = _interviews(market, market.register, wave, stream)
+    return _shifts(met, market.parameters["survey"]["fieldwork"], interviewer_sd, None, stream("interviewers"))
 
 
 def _interviews(market: Market, everybody: pd.DataFrame, wave: int, stream: Any) -> pd.DataFrame:
@@ -210,7 +252,7 @@ def _recorded(customer: pd.Series, date: pd.Series, complaints: pd.DataFrame | N
     asked = pd.DataFrame({"customer": customer, "date": pd.to_datetime(date), "place": np.arange(len(customer))})
     met = asked.merge(cases, on="customer")
     before = met["date"] - met["received"]
-    met = met[(before > pd.Timedelta(0)) & (before <= pd.Timedelta(days=365))].sort_values("received")
+    met = met[(before > pd.Timedelta(0)) & (before <= pd.Timedelta(days=WINDOW))].sort_values("received")
     latest = met.groupby("place")["judged"].last()
     nobody.iloc[latest.index, 0] = True
     nobody.iloc[latest.index, 1] = latest.to_numpy()
@@ -218,17 +260,15 @@ def _recorded(customer: pd.Series, date: pd.Series, complaints: pd.DataFrame | N
 
 
 def _complaint_block(
-    everybody: pd.DataFrame, satisfaction: np.ndarray, stated: Any, recorded: pd.DataFrame, rng: np.random.Generator
+    unrecorded: np.ndarray, satisfaction: np.ndarray, stated: Any, recorded: pd.DataFrame, rng: np.random.Generator
 ) -> pd.DataFrame:
     """CP1 yes or no, CP2 1 to 10 for those who complained."""
-    faults = np.minimum(everybody["faults"].to_numpy(), 5)
-    logit = stated["base"] + stated["per_fault"] * faults + stated["satisfaction"] * satisfaction
-    yes = rng.random(len(everybody)) < 1 / (1 + np.exp(-logit))
+    yes = rng.random(len(unrecorded)) < unrecorded
     handling = stated["handling"]
     felt = handling["mean"] + handling["satisfaction"] * satisfaction
-    felt = felt + handling["sd"] * rng.standard_normal(len(everybody))
+    felt = felt + handling["sd"] * rng.standard_normal(len(unrecorded))
     # Five steps of the operator's own question lie on ten of the survey's.
-    judged = 2 * recorded["judged"].to_numpy() - (rng.random(len(everybody)) < 0.5)
+    judged = 2 * recorded["judged"].to_numpy() - (rng.random(len(unrecorded)) < 0.5)
     felt = np.where(np.isnan(judged), felt, judged)
     yes |= recorded["on_record"].to_numpy()
     score = pd.array(np.clip(np.rint(felt), answering.LOW, answering.HIGH).astype(int), dtype="Int64")

@@ -13,7 +13,7 @@ import pandas as pd
 
 from csi_lab.errors import DataError, SpecError
 from csi_lab.simulate import truth
-from csi_lab.simulate.assembly import tables
+from csi_lab.simulate.assembly import complaint_register, tables
 from csi_lab.simulate.census import census_values
 from csi_lab.simulate.columns import codebook
 
@@ -60,13 +60,13 @@ def write(market: Market, folder: str | Path, *, register: Register | None = "cs
     folder
         A folder that does not exist or is empty. Nothing appears in it before everything is complete.
     register
-        Format of the register of all customers; ``None`` leaves it out.
+        Format of the register of all customers; ``None`` leaves it out, and the whole register of complaints with it.
 
     Returns
     -------
     list of Path
-        The files: one CSV per table, ``register.csv`` or ``.parquet``, ``truth.yaml``, ``codebook.csv``, and the study
-        file of the shipped study.
+        The files: one CSV per table, ``register.csv`` or ``.parquet``, ``register_complaints.csv`` and so on with all
+        complaints of the market, ``truth.yaml``, ``codebook.csv``, and the study file of the shipped study.
 
     Raises
     ------
@@ -104,6 +104,8 @@ def write(market: Market, folder: str | Path, *, register: Register | None = "cs
 def _write_all(market: Market, folder: Path, register: Register | None) -> None:
     made = tables(market)
     texts = {f"{name}.csv": csv_text(table) for name, table in made.items()}
+    if register is not None:
+        texts |= {f"register_{name}.csv": csv_text(table) for name, table in complaint_register(market).items()}
     texts["codebook.csv"] = csv_text(codebook({**made, "register": market.register}))
     texts["truth.yaml"] = truth_text(market)
     if register == "csv":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,20 @@ import pandas as pd
 from csi_lab.errors import SpecError
 from csi_lab.simulate.ratings import answer_levels, bounded
 from csi_lab.simulate.requirements import needed, positive
-from csi_lab.simulate.variates import chance, chosen, standardised
+from csi_lab.simulate.respondents import respondents
+from csi_lab.simulate.variates import chance, standardised
 
 LOW, HIGH = 1, 10
 COVARIATES = ("none", "faults", "outlet_visits")
 
 
 def make(
-    register: pd.DataFrame, latent: pd.DataFrame, parameters: Mapping[str, Any], rng: np.random.Generator
+    register: pd.DataFrame,
+    latent: pd.DataFrame,
+    parameters: Mapping[str, Any],
+    rng: np.random.Generator,
+    *,
+    customers: Iterable[int] | None = None,
 ) -> dict[str, pd.DataFrame]:
     r"""Contact points of a random sample of customers, and the satisfaction that they remember.
 
@@ -34,14 +40,18 @@ def make(
         The section ``journey`` of the truth.
     rng
         Source of all draws.
+    customers
+        Customers of the survey, of whom a stated share of the respondents is drawn; ``None``: all are drawn from
+        everybody.
 
     Returns
     -------
     dict of DataFrame
         ``journey`` one row per customer and contact point: customer, touchpoint, met (0 or 1), day (of the year),
         satisfaction (1 to 10; both empty when not met), importance (1 to 10, asked of everybody).
-        ``journey_remembered`` one row per customer: customer, touchpoints (number met), duration (days), remembered
-        (0 to 100; empty for a customer who met no contact point).
+        ``journey_remembered`` one row per customer: customer, in_sample (1: respondent of the survey), weight
+        (customers for whom one stands), touchpoints (number met), duration (days), remembered (0 to 100; empty for a
+        customer who met no contact point).
 
     Raises
     ------
@@ -66,10 +76,14 @@ def make(
     """
     needed(register, latent, ("customer", "faults", "outlet_visits"), ("SAT",))
     points, sd = parameters["touchpoints"], parameters["sd"]
-    positive("journey", respondents=parameters["respondents"], **{f"sd_{k}": v for k, v in sd.items()})
+    positive("journey", **{f"sd_{k}": v for k, v in sd.items()})
     _possible(parameters)
     streams = rng.spawn(5)
-    place = chosen(len(register), int(parameters["respondents"]), streams[0])
+    everybody = np.ones(len(register), dtype=bool)
+    drawn = respondents(
+        register["customer"], everybody, parameters, streams[0], section="journey", what="customers", survey=customers
+    )
+    place = drawn["place"].to_numpy()
     people, n, k = register.iloc[place], len(place), len(points)
     rules = list(points.values())
 
@@ -104,6 +118,8 @@ def make(
     wide = pd.DataFrame(
         {
             "customer": people["customer"].to_numpy(),
+            "in_sample": drawn["in_sample"].to_numpy(),
+            "weight": drawn["weight"].to_numpy(),
             "touchpoints": met.sum(axis=1),
             "duration": pd.array(duration, dtype="Int64"),
             "remembered": np.round(remembered, 1),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from csi_lab.simulate.ratings import answer_levels, bounded
-from csi_lab.simulate.requirements import needed, positive, shares
-from csi_lab.simulate.variates import category, chosen
+from csi_lab.simulate.requirements import needed, shares
+from csi_lab.simulate.respondents import respondents
+from csi_lab.simulate.variates import category
 
 # Rows: functional answer, columns: dysfunctional answer, 1 like .. 5 dislike (Kano et al. 1984; Berger et al. 1993).
 EVALUATION = ("QAAAO", "RIIIM", "RIIIM", "RIIIM", "RRRRQ")
@@ -18,7 +19,12 @@ CATEGORIES = ("A", "O", "M", "I", "R", "Q")
 
 
 def make(
-    register: pd.DataFrame, latent: pd.DataFrame, parameters: Mapping[str, Any], rng: np.random.Generator
+    register: pd.DataFrame,
+    latent: pd.DataFrame,
+    parameters: Mapping[str, Any],
+    rng: np.random.Generator,
+    *,
+    customers: Iterable[int] | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Answers of a random sample of customers to the pairs of eight features, and the importance they state.
 
@@ -32,11 +38,15 @@ def make(
         The section ``kano`` of the truth.
     rng
         Source of all draws.
+    customers
+        Customers of the survey, of whom a stated share of the respondents is drawn; ``None``: all are drawn from
+        everybody.
 
     Returns
     -------
     dict of DataFrame
-        ``kano`` one row per respondent: customer, segment (urban, rural), then per feature ``K1_functional``,
+        ``kano`` one row per respondent: customer, in_sample (1: respondent of the survey), weight (customers for whom
+        one stands), segment (urban, rural), then per feature ``K1_functional``,
         ``K1_dysfunctional`` (1 like .. 5 dislike) and ``K1_importance`` (1 to 9).
 
     Raises
@@ -56,14 +66,17 @@ def make(
     >>> people = pd.DataFrame({"customer": range(1, 1001), "urban": [True, False] * 500})
     >>> kano = make(people, people, truth.load("kano"), np.random.default_rng(1))["kano"]
     >>> kano.shape
-    (600, 26)
+    (600, 28)
     """
     needed(register, latent, ("customer", "urban"))
-    positive("kano", respondents=parameters["respondents"])
     streams = rng.spawn(3)
-    people = register.iloc[chosen(len(register), int(parameters["respondents"]), streams[0])]
-    urban = people["urban"].to_numpy(bool)
-    table = {"customer": people["customer"].to_numpy(), "segment": np.where(urban, "urban", "rural")}
+    everybody = np.ones(len(register), dtype=bool)
+    people = respondents(
+        register["customer"], everybody, parameters, streams[0], section="kano", what="customers", survey=customers
+    )
+    urban = register["urban"].to_numpy(bool)[people["place"]]
+    table = {name: people[name].to_numpy() for name in ("customer", "in_sample", "weight")}
+    table["segment"] = np.where(urban, "urban", "rural")
     pairs = _pairs(parameters)
     for feature, rule in parameters["features"].items():
         given = np.stack(

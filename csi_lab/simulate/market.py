@@ -40,6 +40,7 @@ class Market:
     _effects: Mapping[str, np.ndarray] = field(repr=False)
     _latent: list[pd.DataFrame] = field(repr=False, default_factory=list)
     _responses: dict[int, np.ndarray] = field(repr=False, default_factory=dict)
+    _indices: dict[int, pd.DataFrame] = field(repr=False, default_factory=dict)
 
     @property
     def waves(self) -> tuple[int, ...]:
@@ -158,11 +159,14 @@ class Market:
         >>> list(make_market(customers=300, rng=1).truth_index().index)
         ['A', 'B', 'C', 'all']
         """
+        if wave in self._indices:
+            return self._indices[wave].copy()
         given = self.answers(wave)
         position = pd.DataFrame({c: given[list(block)].mean(axis=1) for c, block in self.blocks.items()})
         position = 100 * (position - answering.LOW) / (answering.HIGH - answering.LOW)
         table = position.groupby(self.register["operator"].to_numpy()).mean().rename_axis("operator")
-        return pd.concat([table, position.mean().to_frame("all").T]).rename_axis("operator")
+        self._indices[wave] = pd.concat([table, position.mean().to_frame("all").T]).rename_axis("operator")
+        return self._indices[wave].copy()
 
     def survey(self, sample_rows: Any, *, wave: int = 3, **settings: Any) -> pd.DataFrame:
         """The answers of those sampled customers who respond.

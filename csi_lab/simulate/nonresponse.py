@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+OVERALL = "SAT1"  # overall satisfaction: everybody answers it, and other gaps depend on the answer
+
 
 def response_probability(register: pd.DataFrame, satisfaction: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray:
     r"""Probability that a customer answers, :math:`1 / (1 + e^{-x})`.
@@ -67,8 +69,77 @@ def outcomes(
     )
 
 
+def gap_chances(
+    about: pd.DataFrame,
+    response: np.ndarray,
+    overall: np.ndarray,
+    person: np.ndarray,
+    items: Sequence[str],
+    parameters: Mapping[str, Any],
+    share: float | None = None,
+) -> np.ndarray:
+    r"""Chance of "cannot say" of each respondent and item.
+
+    The odds are :math:`\frac{s_i}{1 - s_i}\, g_p \prod_k f_k^{x_{pk}} \exp(b_i z_{pi})`: share s of the item, gamma
+    deviate g of the person, factors f of what is observed of the person, and for a few items the person's own
+    response z behind the answer.
+
+    Parameters
+    ----------
+    about
+        Rows of the register, with age_group, contact and tenure_months.
+    response
+        ``(items, n)`` normal responses behind the answers.
+    overall
+        ``(n,)`` answers to the question on overall satisfaction, SAT1, which nobody leaves open.
+    person
+        ``(n,)`` gamma deviates with mean 1.
+    items
+        Names of the items.
+    parameters
+        The section ``survey`` of the truth.
+    share
+        Mean of the shares s over items, the differences between items kept; ``None``: as stated.
+
+    Returns
+    -------
+    ndarray
+        ``(n, items)``.
+
+    Examples
+    --------
+    >>> from csi_lab.simulate import truth
+    >>> people = pd.DataFrame({"age_group": ["35-49", "50+"], "contact": True, "tenure_months": 40})
+    >>> stated = truth.load("survey")
+    >>> chance = gap_chances(people, np.zeros((1, 2)), np.full(2, 8), np.ones(2), ["SAT2"], stated)[:, 0]
+    >>> odds = chance / (1 - chance)
+    >>> bool(np.isclose(odds[1] / odds[0], stated["item_missing"]["mar"]["age_50"]))
+    True
+    """
+    stated = parameters["item_missing"]
+    per_item = np.array([stated["share"].get(item, stated["share"]["default"]) for item in items])
+    if share is not None:
+        per_item = per_item * share / per_item.mean()
+    # Odds rather than shares are multiplied, so that no probability leaves 0-1.
+    odds = np.divide(per_item, 1 - per_item, out=np.full_like(per_item, np.inf), where=per_item < 1)
+    factor = stated["mar"]
+    old = (about["age_group"] == list(parameters["response"]["age_group"])[-1]).to_numpy()
+    observed = np.where(old, factor["age_50"], 1.0)
+    observed = observed * np.where(about["contact"].to_numpy(bool), 1.0, factor["no_contact"])
+    observed = observed * np.where(about["tenure_months"].to_numpy() < 12, factor["first_year"], 1.0)
+    observed = observed * factor["overall_point"] ** (np.asarray(overall, dtype=float) - stated["overall_at"])
+    random = np.isin(list(items), list(stated["mcar"]))
+    slope = np.array([stated["mnar"].get(item, 0.0) for item in items])
+    with np.errstate(invalid="ignore"):
+        scaled = odds * (person[:, None] * np.where(random, 1.0, observed[:, None]))
+        scaled = np.where(odds == 0, 0.0, scaled * np.exp(slope * np.asarray(response, dtype=float).T))
+        return np.where(np.isinf(scaled), 1.0, scaled / (1 + scaled))
+
+
 def gaps(
-    old: np.ndarray,
+    about: pd.DataFrame,
+    response: np.ndarray,
+    overall: np.ndarray,
     items: Sequence[str],
     parameters: Mapping[str, Any],
     rng: np.random.Generator,
@@ -78,30 +149,17 @@ def gaps(
 
     Parameters
     ----------
-    old
-        ``(n,)`` whether a respondent is 50 or over.
-    items
-        Names of the items.
-    parameters
-        The section ``survey`` of the truth.
+    about, response, overall, items, parameters, share
+        As in :func:`gap_chances`.
     rng
         Random stream.
-    share
-        Mean share over items and persons under 50, the differences between items kept; ``None``: as stated.
 
     Returns
     -------
     ndarray
         ``(n, items)`` of bool.
     """
-    stated = parameters["item_missing"]
-    per_item = np.array([stated["share"].get(item, stated["share"]["default"]) for item in items])
-    if share is not None:
-        per_item = per_item * share / per_item.mean()
-    person = rng.gamma(stated["shape"], 1 / stated["shape"], len(old)) * np.where(old, stated["age_50"], 1.0)
-    # Odds rather than shares are multiplied, so that no probability leaves 0-1.
-    odds = np.divide(per_item, 1 - per_item, out=np.full_like(per_item, np.inf), where=per_item < 1)
-    with np.errstate(invalid="ignore"):
-        scaled = person[:, None] * odds
-        chance = np.where(np.isinf(scaled), 1.0, scaled / (1 + scaled))
+    shape = parameters["item_missing"]["shape"]
+    person = rng.gamma(shape, 1 / shape, len(about))
+    chance = gap_chances(about, response, overall, person, items, parameters, share)
     return rng.random(chance.shape) < chance

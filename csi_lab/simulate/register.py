@@ -78,7 +78,7 @@ def make_register(parameters: Mapping[str, Any], customers: int, seed: int) -> p
     rate = rate * (1 + visits["per_fault"] * faults) * rng.gamma(visits["shape"], 1 / visits["shape"], customers)
     degree = people["degree"]["median"] * np.array([people["degree"]["age_factor"][a] for a in ages])[age]
     contact = people["contact"]
-    logit = contact["base"] + contact["per_fault"] * (np.minimum(faults, 5) - people["faults"]["mean"])
+    logit = contact["base"] + contact["per_fault"] * (np.minimum(faults, contact["counted"]) - people["faults"]["mean"])
     columns: dict[str, Any] = {
         "customer": np.arange(1, customers + 1),
         "operator": np.array(operators, dtype=object)[operator],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,19 @@ import pandas as pd
 from csi_lab.errors import SpecError
 from csi_lab.simulate.ratings import answer_levels, bounded
 from csi_lab.simulate.requirements import needed, positive, shares
-from csi_lab.simulate.variates import chosen, standardised
+from csi_lab.simulate.respondents import respondents
+from csi_lab.simulate.variates import standardised
 
 LOW, HIGH = 1, 7
 
 
 def make(
-    register: pd.DataFrame, latent: pd.DataFrame, parameters: Mapping[str, Any], rng: np.random.Generator
+    register: pd.DataFrame,
+    latent: pd.DataFrame,
+    parameters: Mapping[str, Any],
+    rng: np.random.Generator,
+    *,
+    customers: Iterable[int] | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Answers of a random sample of customers with contact to both forms, and their 100 points.
 
@@ -31,11 +37,15 @@ def make(
         The section ``servqual`` of the truth.
     rng
         Source of all draws.
+    customers
+        Customers of the survey, of whom a stated share of the respondents is drawn; ``None``: all are drawn from
+        everybody.
 
     Returns
     -------
     dict of DataFrame
-        ``servqual`` one row per respondent: customer, operator, ``expect_T1`` .. ``expect_E5``, ``perceive_T1`` ..
+        ``servqual`` one row per respondent: customer, in_sample (1: respondent of the survey), weight (customers
+        with contact for whom one stands), operator, ``expect_T1`` .. ``expect_E5``, ``perceive_T1`` ..
         ``perceive_E5`` (1 to 7) and ``points_<dimension>`` (0 to 100, adding up to 100).
 
     Raises
@@ -61,13 +71,22 @@ def make(
     >>> scores = pd.DataFrame({"PQ": np.random.default_rng(0).normal(size=800)})
     >>> answers = make(people, scores, truth.load("servqual"), np.random.default_rng(1))["servqual"]
     >>> answers.shape, set(answers.filter(like="points").sum(axis=1))
-    ((500, 51), {100})
+    ((500, 53), {100})
     """
     needed(register, latent, ("customer", "operator", "contact"), ("PQ",))
-    positive("servqual", respondents=parameters["respondents"], **parameters["sd"])
+    positive("servqual", **parameters["sd"])
     streams = rng.spawn(4)
-    with_contact = np.flatnonzero(register["contact"].to_numpy(bool))
-    who = with_contact[chosen(len(with_contact), int(parameters["respondents"]), streams[0])]
+    contact = register["contact"].to_numpy(bool)
+    people = respondents(
+        register["customer"],
+        contact,
+        parameters,
+        streams[0],
+        section="servqual",
+        what="customers with contact",
+        survey=customers,
+    )
+    with_contact, who = np.flatnonzero(contact), people["place"].to_numpy()
     items = {item: place for place, rule in enumerate(parameters["dimensions"].values()) for item in rule["items"]}
     _agree(items, parameters)
     # The respondents are those with contact, who may differ from the rest: quality is counted from their own mean.
@@ -75,7 +94,8 @@ def make(
 
     expected = np.array([float(parameters["expectation"][item]) for item in items])
     perceived = expected + np.array([float(parameters["gap"][item]) for item in items])
-    table = {"customer": register["customer"].to_numpy()[who], "operator": register["operator"].to_numpy()[who]}
+    table = {name: people[name].to_numpy() for name in ("customer", "in_sample", "weight")}
+    table["operator"] = register["operator"].to_numpy()[who]
     r = float(parameters["quality"])
     persons = (
         streams[1].standard_normal(len(who)),

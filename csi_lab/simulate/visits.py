@@ -11,7 +11,8 @@ import pandas as pd
 from scipy import special
 
 from csi_lab.errors import SpecError
-from csi_lab.simulate.requirements import needed, positive
+from csi_lab.simulate.requirements import needed
+from csi_lab.simulate.respondents import available, whole
 from csi_lab.simulate.variates import chosen, standardised
 
 STEPS = {"PF": 1, "N3": 3, "R5": 4}
@@ -132,21 +133,22 @@ def make(
     Examples
     --------
     >>> from csi_lab.simulate import truth
-    >>> people = pd.DataFrame({"branch": np.repeat(range(1, 41), 5), "operator": "A", "province": "p1"})
-    >>> scores = pd.DataFrame({"PQ": np.random.default_rng(0).normal(size=200)})
+    >>> people = pd.DataFrame({"branch": np.repeat(range(1, 101), 5), "operator": "A", "province": "p1"})
+    >>> scores = pd.DataFrame({"PQ": np.random.default_rng(0).normal(size=500)})
     >>> visits = make(people, scores, truth.load("visits"), np.random.default_rng(1))["visits"]
     >>> visits["outlet"].nunique(), visits["visit"].nunique()
-    (40, 160)
+    (90, 360)
     """
     needed(register, latent, ("branch", "operator", "province"), ("PQ",))
     level, slope, _, steps = _sheet(parameters)
     sd, waves = parameters["sd"], parameters["waves"]
-    positive("visits", outlets=parameters["outlets"], shoppers=parameters["shoppers"], waves=len(waves["dates"]))
+    whole("visits", shoppers=parameters["shoppers"], waves=len(waves["dates"]))
     streams = rng.spawn(4)
 
     outlets = _outlets(register, latent)
     quality = standardised(outlets["PQ"])
-    outlets = outlets.assign(quality=quality).iloc[chosen(len(outlets), int(parameters["outlets"]), streams[0])]
+    wanted = available("visits", parameters["outlets"], len(outlets), "outlets", "outlets")
+    outlets = outlets.assign(quality=quality).iloc[chosen(len(outlets), wanted, streams[0])]
     link, n = float(parameters["link"]), len(outlets)
     normal = link * outlets["quality"].to_numpy() + np.sqrt(1 - link**2) * streams[0].standard_normal(n)
     outlet_effect = float(sd["outlet"]) * _uniform(normal)
@@ -171,7 +173,8 @@ def make(
 
     day = streams[2].integers(0, int(waves["days"]), visits)
     starts = np.array(list(waves["dates"]), dtype="datetime64[D]")[wave] + day.astype("timedelta64[D]")
-    minute = 9 * 60 + streams[2].integers(0, 8 * 60, visits)
+    first_hour, last_hour = (int(hour) for hour in waves["hours"])
+    minute = first_hour * 60 + streams[2].integers(0, (last_hour - first_hour) * 60, visits)
     long = parameters["minutes"]
     length = float(long["mean"]) + float(long["sd"]) * streams[2].standard_normal(visits)
     length = np.where(length > float(long["least"]), length, float(long["least"])).round().astype("int64")

@@ -1,0 +1,215 @@
+"""Ratios of two totals and differences between two means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from csi_lab.design import Design
+from csi_lab.errors import DataError, SpecError
+from csi_lab.sampling.estimate.collecting import (
+    collected,
+    columns_of,
+    domains_of,
+    named,
+    only,
+    roots,
+    row_index,
+    usable_rows,
+)
+from csi_lab.sampling.estimate.linear import Degrees, Gaps, Respondents, Sums
+from csi_lab.sampling.estimate.results import Difference, Estimate, Estimates, critical, require_level
+from csi_lab.sampling.estimate.stage_variance import Lonely
+
+
+def ratio(
+    data: Any,
+    numerator: str | Sequence[str],
+    design: Design | None = None,
+    *,
+    denominator: str,
+    by: str | Sequence[str] | None = None,
+    weights: Any = None,
+    level: float = 0.95,
+    missing: Gaps = "raise",
+    lonely: Lonely = "raise",
+    df: Degrees = "present",
+) -> Estimate | Estimates:
+    r"""Ratio of two totals.
+
+    .. math:: R = \frac{\sum w_k y_k}{\sum w_k x_k}, \qquad z_k = \frac{y_k - R x_k}{\sum w x}
+
+    Parameters
+    ----------
+    data, design, by, weights, level, missing, lonely, df
+        As in :func:`csi_lab.sampling.estimate.mean`.
+    numerator, denominator
+        Columns y (one or several) and x.
+
+    Returns
+    -------
+    Estimate or Estimates
+        The design effects compare with a simple random sample of the same :math:`z_k`.
+
+    Raises
+    ------
+    DataError, SpecError
+        As in :func:`csi_lab.sampling.estimate.mean`; if the total of the denominator is zero.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"sales": [10.0, 12, 7, 9], "visits": [20.0, 22, 18, 16]})
+    >>> print(ratio(frame, "sales", denominator="visits"))
+    ratio of sales / visits: 0.5, se 0.03722, 95% CI [0.3816, 0.6184] (t, 3 df), deff 1.00, n = 4
+    """
+    require_level(level)
+    columns, single = columns_of(numerator)
+    people = Respondents.of(data, design, weights=weights, lonely=lonely, df=df)
+    values = people.values([*dict.fromkeys([*columns, denominator])])
+    rows, notes = usable_rows(people, values, by, missing)
+    groups, parts = domains_of(people, by, rows)
+    own: list[tuple[Sums, np.ndarray, np.ndarray]] = []
+    for at in parts:
+        w = people.weights[at]
+        base = float(w @ values[denominator][at])
+        size = float(w @ np.abs(values[denominator][at]))
+        if abs(base) <= 1e-12 * size or not size:
+            raise DataError(f"the total of the denominator {denominator!r} is zero; a ratio does not exist")
+        ratios = np.array([w @ values[c][at] for c in columns]) / base
+        residuals = [(values[c] - r * values[denominator]) / base for c, r in zip(columns, ratios, strict=True)]
+        sums = people.sums(residuals, at, origin=np.zeros(len(columns)))
+        own.append((sums, ratios, sums.of_totals()))
+    labels = pd.Index([f"{c} / {denominator}" for c in columns], name="ratio")
+    index = row_index(groups, labels, not single)
+    # A ratio has the error of a total: that of the residuals, divided by the denominator.
+    what = (f"ratio of {labels[0]}" if single else "ratios") + (f" by {named(by)}" if by is not None else "")
+    found = collected(what, people, own, index, level, notes, "totals")
+    return found if by is not None or not single else only(found, "ratio", str(labels[0]))
+
+
+def difference(
+    data: Any,
+    columns: str | Sequence[str],
+    design: Design | None = None,
+    *,
+    by: str | None = None,
+    between: Sequence[Any] | None = None,
+    weights: Any = None,
+    level: float = 0.95,
+    missing: Gaps = "raise",
+    lonely: Lonely = "raise",
+    df: Degrees = "present",
+) -> Difference:
+    r"""Difference between the means of two domains, two waves or two columns.
+
+    Influence values are subtracted before the variance is taken, so that the covariance of the two means (the same
+    towns, the same people) is accounted for.
+
+    Parameters
+    ----------
+    data, design, weights, level, missing, lonely
+        As in :func:`csi_lab.sampling.estimate.mean`.
+    columns
+        One column, compared between two domains; or two columns, compared over the same rows.
+    by, between
+        Column of labels and the two labels: mean in the first minus mean in the second. Two waves stand below each
+        other in one frame with a column that says which; panel members share a PSU label and no stratum separates the
+        waves, so that the overlap lowers the error.
+    df
+        As in :func:`csi_lab.sampling.estimate.mean`; for two domains those of the design are reduced by one, as in R's
+        ``svyttest``.
+
+    Returns
+    -------
+    Difference
+        With ``t`` and the two-sided ``p``.
+
+    Raises
+    ------
+    DataError, SpecError
+        As in :func:`csi_lab.sampling.estimate.mean`; if there are not two domains or columns to compare.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"g": ["a", "a", "a", "b", "b", "b"], "y": [5.0, 6, 7, 3, 4, 6]})
+    >>> print(difference(frame, "y", by="g", between=("a", "b")))
+    difference of y, g: a - b: 1.667, se 0.9428, 95% CI [-0.951, 4.284] (t, 4 df), n = 6, t = 1.768, p = .152
+    """
+    require_level(level)
+    people = Respondents.of(data, design, weights=weights, lonely=lonely, df=df)
+    names, _ = columns_of(columns)
+    values = people.values(names)
+    rows, notes = usable_rows(people, values, by, missing)
+    if by is None:
+        if len(names) != 2 or between is not None:
+            raise SpecError("give two columns, or one column with by= and between=(first, second)")
+        sums = people.sums([values[names[0]] - values[names[1]]], rows)
+        gap, error = float(sums.mean[0]), roots(sums.covariance(sums.of_means()))[0]
+        wo, wr = sums.simple_variance()
+        return _difference(f"{names[0]} - {names[1]}", gap, error, sums.df, level, sums, notes, (wo[0], wr[0]))
+    if len(names) != 1 or not isinstance(by, str) or between is None or len(between) != 2:
+        raise SpecError("a difference between domains needs one column, by= one column and between=(first, second)")
+    groups, parts = domains_of(people, by, rows)
+    known = [] if groups is None else list(groups)
+    absent = [label for label in between if label not in known]
+    if absent or between[0] == between[1]:
+        raise DataError(
+            f"between={tuple(between)!r} must be two different labels of {by!r}; it has {known[:12]}"
+            + (f", not {absent}" if absent else "")
+        )
+    first, second = (parts[known.index(label)] for label in between)
+    y = values[names[0]]
+    both = np.sort(np.concatenate([first, second]))
+    # One influence value per row carries both means, so that no covariance needs a formula of its own.
+    z = np.zeros(len(y))
+    means = []
+    for at, sign in ((first, 1.0), (second, -1.0)):
+        w = people.weights[at]
+        centre = float(w @ y[at] / w.sum())
+        z[at] = sign * (y[at] - centre) / w.sum()
+        means.append(centre)
+    sums = people.sums([z], both, origin=np.zeros(1))
+    error = roots(sums.covariance(sums.of_totals()))[0]
+    label = f"{names[0]}, {by}: {between[0]} - {between[1]}"
+    none = (np.nan, np.nan)
+    degrees = sums.df - 1 if isinstance(df, str) else sums.df
+    return _difference(label, means[0] - means[1], error, degrees, level, sums, notes, none)
+
+
+def _difference(
+    label: str,
+    gap: float,
+    error: float,
+    df: float,
+    level: float,
+    sums: Sums,
+    notes: tuple[str, ...],
+    simple: tuple[float, float],
+) -> Difference:
+    half = float(critical(df, level)) * error
+    t = gap / error if error > 0 else np.nan
+    p = np.nan
+    if df > 0:
+        p = float(2 * (special.ndtr(-abs(t)) if np.isinf(df) else special.stdtr(df, -abs(t))))
+    deff, deff_replace = (error**2 / v if v > 0 else np.nan for v in simple)
+    return Difference(
+        statistic="difference",
+        name=label,
+        value=gap,
+        se=error,
+        low=gap - half,
+        high=gap + half,
+        level=level,
+        df=df,
+        deff=deff,
+        deff_replace=deff_replace,
+        deff_kish=sums.kish,
+        n=sums.n,
+        notes=notes,
+        t=t,
+        p=p,
+    )

@@ -1,0 +1,415 @@
+"""Linearised variances: weighted sums of values per sampling unit, and the covariance of what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from scipy import sparse
+
+from csi_lab.answers import infinite_values, require_columns, require_numbers, require_possible, split_weights
+from csi_lab.design import Design
+from csi_lab.errors import DataError, SpecError
+from csi_lab.moments import Moments
+from csi_lab.sampling.estimate.nested import Nested
+from csi_lab.sampling.estimate.stage_variance import Lonely, require_lonely
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Gaps = Literal["raise", "listwise"]
+Degrees = float | Literal["present", "design"]
+
+# Rows whose values are gathered at once: the block stays in the second-level cache.
+ROWS_AT_ONCE = 8_192
+
+
+@dataclass(frozen=True, eq=False)
+class Respondents:
+    """The rows of a sample with their weights and sampling units.
+
+    Attributes
+    ----------
+    frame
+        One row per respondent.
+    design
+        Names of its design columns.
+    nested
+        The sampling units.
+    weights
+        ``(n,)`` final weights; 0: nobody, but the row's units stay in the design.
+    adjusted
+        Weights with their adjustments, whose calibrations reduce the variance; ``None`` for plain weights.
+    expanding
+        Whether the weights say how many units of the population a row stands for, so that totals have a meaning.
+    lonely, df
+        Treatment of single units, and the rule for degrees of freedom.
+    notes
+        What was done to the weights.
+    """
+
+    frame: pd.DataFrame
+    design: Design
+    nested: Nested
+    weights: np.ndarray
+    adjusted: Any
+    expanding: bool
+    lonely: Lonely
+    df: Degrees
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        data: Any,
+        design: Design | None = None,
+        *,
+        weights: Any = None,
+        lonely: Lonely = "raise",
+        df: Degrees = "present",
+    ) -> Respondents:
+        """The respondents of a survey (with its own design) or a DataFrame.
+
+        Parameters
+        ----------
+        data, design, weights, lonely, df
+            As in :func:`csi_lab.sampling.estimate.mean`.
+
+        Raises
+        ------
+        DataError
+            If design columns are absent or unusable, or the data are Moments, which have no rows.
+        SpecError
+            If weights are given twice, or ``lonely`` or ``df`` is unknown.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"y": [1.0, 2, 3], "N": 30.0})
+        >>> found = Respondents.of(frame, Design(population="N"))
+        >>> found.weights.tolist(), found.notes
+        ([10.0, 10.0, 10.0], ('weights are population over sample size',))
+        """
+        require_lonely(lonely)
+        if not (df in ("present", "design") or (isinstance(df, (int, float)) and df > 0)):
+            raise SpecError(f"df={df!r} is unknown; use 'present', 'design' or a number above 0")
+        if isinstance(data, Moments):
+            raise DataError("moments have no rows and no sampling units; give the survey or DataFrame they came from")
+        frame = getattr(data, "frame", data)
+        if not hasattr(frame, "columns"):
+            raise DataError(f"need a survey or a DataFrame, got {type(data).__name__}")
+        if not len(frame):
+            raise DataError("the data have no rows")
+        require_possible(data, getattr(data, "items", ()))
+        twice = sorted({str(c) for c in frame.columns[frame.columns.duplicated()]})
+        if twice:
+            raise DataError(f"columns share a name: {twice}; rename them")
+        if design is None:
+            design = getattr(data, "design", Design())
+        if not isinstance(design, Design):
+            raise SpecError(f"design must be a csi_lab.Design, got {type(design).__name__}")
+        adjusted = weights if hasattr(weights, "contributions") else None
+        if isinstance(weights, str):
+            if design.weights not in (None, weights):
+                raise SpecError(
+                    f"weights are given twice: weights={weights!r} and the design column {design.weights!r}"
+                )
+            design, weights = replace(design, weights=weights), None
+        if weights is not None and adjusted is None and design.weights is not None:
+            raise SpecError(f"weights are given twice: weights= and the design column {design.weights!r}")
+        if adjusted is not None:
+            # Adjusted weights grew out of the design's; they take their place, each at its own row.
+            design, adjusted = replace(design, weights=None), adjusted.aligned(frame)
+        require_columns(frame, design.columns)
+        nested = Nested.of(frame, design)
+        notes: tuple[str, ...] = ()
+        given = frame[design.weights] if design.weights is not None else weights
+        w = split_weights(frame, given if adjusted is None else adjusted.values)[1]
+        if adjusted is not None:
+            notes = (f"weights {adjusted.method}", *adjusted.notes)
+        elif w is None and nested.probability is not None:
+            if not nested.probability.all():
+                raise SpecError(
+                    "some population sizes are infinite (drawn with replacement), so that weights do not follow from "
+                    "them; name the column of weights"
+                )
+            w, notes = 1 / nested.probability, ("weights are population over sample size",)
+        notes = (*notes, *nested.said_of_single_units(lonely))
+        if lonely == "with replacement":
+            nested = nested.with_replacement()
+        expanding = w is not None
+        w = np.ones(len(frame)) if w is None else w
+        if not w.any():
+            raise DataError("every row has the weight 0")
+        return cls(frame, design, nested, w, adjusted, expanding, lonely, df, notes)
+
+    def values(self, columns: Sequence[str]) -> dict[str, np.ndarray]:
+        """Columns as floats, NaN where missing.
+
+        Raises
+        ------
+        DataError
+            If columns are absent, named twice, hold text or infinite values, or are columns of weights or populations.
+        """
+        columns = list(columns)
+        require_columns(self.frame, columns)
+        twice = sorted({str(c) for c in columns if columns.count(c) > 1})
+        if twice:
+            raise DataError(f"columns asked for twice: {twice}")
+        chosen = self.frame[columns]
+        require_numbers(chosen)
+        found = {c: chosen[c].to_numpy(dtype=float, na_value=np.nan) for c in columns}
+        if any(np.isinf(x).any() for x in found.values()):
+            raise DataError(infinite_values(chosen))
+        return found
+
+    def labels(self, columns: Sequence[str]) -> tuple[np.ndarray, pd.Index]:
+        """Number of each row's group ``(n,)``, -1 where a label is missing, and the groups in their order."""
+        import pandas as pd
+
+        require_columns(self.frame, columns)
+        if len(columns) == 1:
+            found = self.frame[columns[0]]
+            codes, groups = pd.factorize(found, sort=_sortable(found))
+            return codes, pd.Index(groups, name=columns[0])
+        parts = [self.frame[c] for c in columns]
+        keys = pd.MultiIndex.from_arrays(parts, names=list(columns))
+        codes, groups = pd.factorize(keys, sort=all(map(_sortable, parts)))
+        missing = np.logical_or.reduce([part.isna().to_numpy() for part in parts])
+        if missing.any():
+            used = np.unique(codes[~missing])
+            place = np.full(len(groups), -1)
+            place[used] = np.arange(len(used))
+            codes, groups = np.where(missing, -1, place[codes]), groups[used]
+        return codes, groups.set_names(list(columns))
+
+    def counted(self, gaps: dict[str, np.ndarray], missing: Gaps) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Positions of the rows that count: of positive weight and without a gap; and what the reader must know.
+
+        Raises
+        ------
+        DataError
+            If there are gaps and ``missing="raise"``, or no row remains.
+        SpecError
+            If ``missing`` is unknown.
+        """
+        if missing not in ("raise", "listwise"):
+            raise SpecError(f"missing={missing!r} is unknown; use 'raise' or 'listwise'")
+        there = self.weights > 0
+        holes = {str(name): int((gap & there).sum()) for name, gap in gaps.items()}
+        holes = {name: k for name, k in holes.items() if k}
+        any_gap = np.logical_or.reduce(list(gaps.values())) if gaps else np.zeros(len(there), dtype=bool)
+        lost = int((any_gap & there).sum())
+        named = ", ".join(f"{name} ({k})" for name, k in holes.items())
+        if lost and missing == "raise":
+            raise DataError(
+                f"{lost} of {int(there.sum())} rows have missing values: {named}; fill them, or leave these rows out "
+                "with missing='listwise' (their sampling units stay in the design)"
+            )
+        rows = np.flatnonzero(there & ~any_gap)
+        if not len(rows):
+            raise DataError(f"no row has all values and a positive weight (missing: {named or 'none'})")
+        notes = []
+        if lost:
+            notes.append(f"{lost} of {int(there.sum())} rows left out (missing: {named})")
+        nobody = int((~there).sum())
+        if nobody:
+            notes.append(f"{nobody} rows of weight 0 count as nobody")
+        return rows, tuple(notes)
+
+    def sums(self, values: Sequence[np.ndarray], rows: np.ndarray, origin: np.ndarray | None = None) -> Sums:
+        """Weighted sums of values per sampling unit over some rows.
+
+        Parameters
+        ----------
+        values
+            m arrays ``(n,)``, numbers or true/false, finite where counted.
+        rows
+            ``(r,)`` positions of the rows that count, in ascending order.
+        origin
+            ``(m,)`` points about which sums are taken; default the weighted means, which lose no digits.
+        """
+        everyone = len(rows) == len(self.weights)
+        w = self.weights if everyone else self.weights[rows]
+        kept = [v if everyone else v[rows] for v in values]
+        weight = float(w.sum())
+        means = np.array([w @ v for v in kept]) / weight if origin is None else np.asarray(origin, dtype=float)
+        spread = np.empty(len(kept))
+        nested = self.nested
+        if self.adjusted is not None:
+            # A calibration spreads every value over all rows, so that no row may be left out here.
+            base = np.zeros((len(self.weights), 1 + len(kept)))
+            base[rows, 0] = 1
+            for j, v in enumerate(kept):
+                base[rows, 1 + j] = v - means[j]
+                spread[j] = w @ (v - means[j]) ** 2
+            parts = self.adjusted.contributions(base)
+            codes, totals = _unit_totals(nested.unit, parts, nested.last)
+        else:
+            unit = nested.unit if everyone else nested.unit[rows]
+            if nested.last == len(self.weights):
+                codes, size, place = unit, len(unit), np.arange(len(unit))
+            elif len(unit) >= nested.last:
+                codes, size, place = np.arange(nested.last), nested.last, unit
+            else:
+                codes, place = np.unique(unit, return_inverse=True)
+                size = len(codes)
+            totals, spread = _weighted_totals(kept, w, means, place, size)
+        centre = np.array([w @ (v - m) for v, m in zip(kept, means, strict=True)]) if origin is not None else None
+        return Sums(self, rows, codes, totals, weight, means, centre, spread, len(w), float((w**2).sum()))
+
+    def domains(self, by: Sequence[str], rows: np.ndarray) -> tuple[pd.Index, list[np.ndarray]]:
+        """The groups that some rows fall into, and the positions of the rows of each.
+
+        Raises
+        ------
+        DataError
+            If there is no group.
+        """
+        codes, groups = self.labels(by)
+        order = np.argsort(codes[rows], kind="stable")
+        ends = np.searchsorted(codes[rows][order], np.arange(len(groups) + 1))
+        there = np.flatnonzero(np.diff(ends))
+        if not len(there):
+            raise DataError(f"no row has a label in {list(by)}")
+        return groups[there], [rows[order[ends[g] : ends[g + 1]]] for g in there]
+
+    def degrees(self, rows: np.ndarray) -> float:
+        """Degrees of freedom for estimates from some rows, by the rule chosen."""
+        if self.df == "present":
+            return self.nested.degrees(None if len(rows) == len(self.weights) else rows)
+        return self.nested.degrees() if self.df == "design" else float(self.df)
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """Weighted sums over some rows of a sample: everything that means, totals and ratios need.
+
+    Attributes
+    ----------
+    respondents, rows
+        Where they come from.
+    codes, totals
+        Units of the last stage, and ``(p, 1 + m)`` sums per unit of w and of w (y - origin), calibrated if need be.
+    weight
+        Sum of the weights.
+    origin
+        ``(m,)`` points about which sums are taken.
+    offset
+        ``(m,)`` sums of w (y - origin); ``None``: zero, because the origin is the mean.
+    spread
+        ``(m,)`` sums of w (y - origin)^2.
+    n, squares
+        Rows, and the sum of their squared weights.
+    """
+
+    respondents: Respondents
+    rows: np.ndarray
+    codes: np.ndarray
+    totals: np.ndarray
+    weight: float
+    origin: np.ndarray
+    offset: np.ndarray | None
+    spread: np.ndarray
+    n: int
+    squares: float
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Weighted means ``(m,)``."""
+        return self.origin if self.offset is None else self.origin + self.offset / self.weight
+
+    @property
+    def total(self) -> np.ndarray:
+        """Weighted totals ``(m,)``."""
+        return self.weight * self.mean
+
+    @property
+    def variance(self) -> np.ndarray:
+        """Variances ``(m,)`` of the values in the population, n/(n - 1) sum w (y - ybar)^2 / sum w."""
+        shift = 0.0 if self.offset is None else (self.offset / self.weight) ** 2
+        spread = self.spread / self.weight - shift
+        # Where values differ by rounding alone they do not vary.
+        spread = np.where(spread > (1e-12 * self.origin) ** 2, spread, 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.float64(self.n) / (self.n - 1) * spread
+
+    @cached_property
+    def df(self) -> float:
+        """Degrees of freedom."""
+        return self.respondents.degrees(self.rows)
+
+    @property
+    def kish(self) -> float:
+        """Kish's design effect of unequal weights, n sum w^2 / (sum w)^2."""
+        return self.n * self.squares / self.weight**2
+
+    def of_means(self) -> np.ndarray:
+        """Influence values of the means, summed over units ``(p, m)``."""
+        shift = 0.0 if self.offset is None else self.offset / self.weight
+        return (self.totals[:, 1:] - self.totals[:, :1] * shift) / self.weight
+
+    def of_totals(self) -> np.ndarray:
+        """Influence values of the totals, summed over units ``(p, m)``."""
+        return self.totals[:, 1:] + self.totals[:, :1] * self.origin
+
+    def covariance(self, influence: np.ndarray) -> np.ndarray:
+        """Covariance ``(k, k)`` of estimates with these influence values per unit ``(p, k)``."""
+        return self.respondents.nested.covariance(self.codes, influence, self.respondents.lonely)
+
+    def simple_variance(self, totals: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Variances ``(m,)`` that a simple random sample of as many rows had, without and with replacement.
+
+        The population is the sum of the weights; where that is not larger than the sample, the first is NaN.
+        """
+        v = self.variance / self.n * (self.weight**2 if totals else 1.0)
+        drawn = self.n / self.weight
+        return (v * (1 - drawn) if drawn < 1 - 1e-12 else np.full(len(v), np.nan)), v
+
+
+def _sortable(values: pd.Series) -> bool:
+    """Whether labels have one order; mixed numbers and texts keep that of their appearance."""
+    if values.dtype != object:
+        return True
+    return len({isinstance(v, str) for v in values.dropna().unique()}) < 2
+
+
+def _blocks(rows: int, step: int) -> Iterator[slice]:
+    for start in range(0, rows, step):
+        yield slice(start, min(start + step, rows))
+
+
+def _weighted_totals(
+    values: Sequence[np.ndarray], w: np.ndarray, origin: np.ndarray, place: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of w and w (y - origin) per unit ``(size, 1 + m)``, and of w (y - origin)^2 ``(m,)``."""
+    m = len(values)
+    spread = np.zeros(m)
+    alone = size == len(place) and bool((place == np.arange(size)).all())
+    totals = np.empty((size, 1 + m)) if alone else np.zeros((size, 1 + m))
+    # Adding up costs a pass over all units per block, so that many units call for larger blocks.
+    step = max(ROWS_AT_ONCE, 0 if alone else size)
+    block = np.ones((min(step, len(w)), 1 + m))
+    for part in _blocks(len(w), step):
+        k = part.stop - part.start
+        b, v = block[:k], w[part]
+        for j, y in enumerate(values):
+            np.subtract(y[part], origin[j], out=b[:, 1 + j])
+        spread += v @ (b[:, 1:] ** 2)
+        if alone:
+            np.multiply(b, v[:, None], out=totals[part])
+        else:
+            into = sparse.csc_array((v, place[part], np.arange(k + 1)), shape=(size, k))
+            totals += into @ b
+    return totals, spread
+
+
+def _unit_totals(unit: np.ndarray, parts: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of all units, and the sums of the rows of each."""
+    if size == len(unit):
+        return unit, parts
+    into = sparse.csc_array((np.ones(len(unit)), unit, np.arange(len(unit) + 1)), shape=(size, len(unit)))
+    return np.arange(size), into @ np.ascontiguousarray(parts)
