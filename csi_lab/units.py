@@ -297,7 +297,5 @@ def _fractions(
         else:
             fractions[code] = n / known[0]
     if problems:
-        raise DataError(
-            listed(problems, f"the population column {column!r} does not fit the sample"), problems
-        )
+        raise DataError(listed(problems, f"the population column {column!r} does not fit the sample"), problems)
     return fractions
