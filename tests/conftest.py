@@ -16,6 +16,20 @@ mpl.use("Agg")
 REFERENCE = Path(__file__).parent / "reference"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests marked slow wait until they are asked for, by ``--slow`` or by naming the mark with ``-m``."""
+    if config.getoption("--slow") or "slow" in config.getoption("markexpr"):
+        return
+    skip = pytest.mark.skip(reason="slow: asked for with --slow")
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(skip)
+
+
 def read_reference(name: str) -> dict:
     """A stored JSON file below tests/reference."""
     return json.loads((REFERENCE / name).read_text(encoding="utf-8"))

@@ -18,7 +18,7 @@ import csi_lab as csi
 from csi_lab import DataError, Design, SpecError
 from csi_lab.course.runner import report
 from csi_lab.moments import Moments
-from csi_lab.scaleout import cluster, moments, open_survey, scan, write_scores
+from csi_lab.scaleout import Recode, cluster, moments, open_survey, scan, write_scores
 
 distributed = pytest.importorskip("distributed", reason="dask is not installed")
 
@@ -124,6 +124,54 @@ def test_no_scheduler_at_an_address_is_said(monkeypatch):
     monkeypatch.setattr(cluster, "PATIENCE", "1s")
     with pytest.raises(SpecError, match="no Dask scheduler answers at 'nowhere:1'"):
         moments(pd.DataFrame({"q1": [1, 2]}), ["q1"], engine="dask", client="nowhere:1")
+
+
+def test_a_cluster_without_workers_is_waited_for_with_patience_and_then_said(monkeypatch):
+    monkeypatch.setattr(cluster, "WORKER_PATIENCE", "1s")
+    frame = pd.DataFrame({"q1": [1, 2]})
+    with (
+        distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty,
+        distributed.Client(empty) as idle,
+        pytest.raises(SpecError, match="has no worker, and none came within 1s"),
+    ):
+        moments(frame, ["q1"], engine="dask", client=idle)
+    with pytest.raises(SpecError, match=r"workers=0: one or more"), cluster.connected(None, 0):
+        pass
+    with pytest.raises(SpecError, match="client=5: give a dask"):
+        moments(frame, ["q1"], engine="dask", client=5)
+
+
+def test_a_damaged_page_and_an_answer_out_of_bounds_are_named_at_once(client, tmp_path):
+    """An error that were its own cause would keep the scheduler busy for ever."""
+    frame = answers(30_000)
+    for name in ("a", "b"):
+        pq.write_table(pa.Table.from_pandas(frame), tmp_path / f"{name}.parquet", row_group_size=10_000)
+    model = csi.PathModel({"A": ITEMS[:3], "B": ITEMS[3:6]}, {"B": ["A"]})
+    fit = csi.sem.pls(frame, model)
+    content = bytearray((tmp_path / "b.parquet").read_bytes())
+    start = pq.read_metadata(tmp_path / "b.parquet").row_group(1).column(0).dictionary_page_offset
+    content[start : start + 3000] = bytes(3000)
+    (tmp_path / "b.parquet").write_bytes(content)
+    began = time.monotonic()
+    with pytest.raises(DataError, match=r"b\.parquet, row group 1 cannot be read"):
+        moments(tmp_path, ITEMS, engine="dask", client=client)
+    with pytest.raises(DataError, match=r"b\.parquet, row group 1 cannot be read"):
+        write_scores(tmp_path, fit, tmp_path / "new", engine="dask", client=client)
+    narrow = dict.fromkeys(ITEMS, Recode(1, 9))
+    with pytest.raises(DataError, match=r"a\.parquet, row group 0: q1: \d+ answers outside 1 to 9"):
+        write_scores(tmp_path / "a.parquet", fit, tmp_path / "new", items=narrow, engine="dask", client=client)
+    assert time.monotonic() - began < 10
+    assert not (tmp_path / "new").exists()
+
+
+def test_progress_is_shown_on_a_terminal_for_sums_and_scores(client, folder, tmp_path, capfd, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    model = csi.PathModel({"A": ITEMS[:3], "B": ITEMS[3:6]}, {"B": ["A"]})
+    fit = csi.sem.pls(moments(folder, ITEMS, engine="dask", client=client), model)
+    assert "reading" in capfd.readouterr().err
+    write_scores(folder, fit, tmp_path / "new", engine="dask", client=client)
+    assert "reading" in capfd.readouterr().err
 
 
 def test_a_lost_worker_costs_a_retry_and_not_the_run(client, folder, tmp_path):

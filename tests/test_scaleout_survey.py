@@ -149,8 +149,15 @@ def test_every_treatment_is_counted_in_the_notes_as_in_memory(pair):
 
 def test_what_needs_rows_says_so_in_one_sentence(pair):
     _, streamed = pair
-    with pytest.raises(AttributeError, match="read in a stream and has no frame of rows"):
-        _ = streamed.frame
+    fit = csi.sem.pls(streamed)
+    for asked in (
+        lambda: streamed.frame,
+        lambda: fit.scores(streamed),
+        lambda: csi.index.respondent_index(streamed, {"q1": 1.0}, streamed.bounds),
+    ):
+        with pytest.raises(DataError, match=r"has no frame of rows.*scaleout\.write_scores"):
+            asked()
+    assert not hasattr(streamed, "frame")
     with pytest.raises(SpecError, match="replicates with missing='em' are not offered in a stream"):
         csi.sem.pls(streamed, missing="em").bootstrap(draws=20)
     with pytest.raises(SpecError, match="brings its own design and has no rows"):
@@ -164,14 +171,13 @@ def test_what_needs_rows_says_so_in_one_sentence(pair):
 def test_a_study_that_asks_for_what_a_stream_cannot_do_is_refused_at_once(tmp_path):
     asked = {
         "scale": {"low": 1, "high": 10, "labels": {"best": 10}},
-        "missing_codes": ["DK"],
         "checks": {"duplicate_id": "first"},
         "design": {"id": "id"},
     }
     folder = write_study(tmp_path, answers(50).assign(id=range(50)), **asked)
     with pytest.raises(SpecError) as caught:
         open_survey(folder)
-    assert len(caught.value.problems) == 3
+    assert len(caught.value.problems) == 2
 
 
 def test_answers_that_do_not_fit_are_refused_as_in_memory(tmp_path):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from csi_lab.errors import SpecError
-from csi_lab.scaleout.engines import added, merged, one_blas_thread, reduce_part
+from csi_lab.scaleout.engines import added, merged, one_blas_thread, reduce_part, watched
 from csi_lab.scaleout.kernel import Recipe, Sums
 from csi_lab.scaleout.sources import Part
 
 # How long a scheduler may take to answer.
 PATIENCE = "10s"
+# How long a cluster may be without any worker.
+WORKER_PATIENCE = "60s"
+# Parts under way for each thread of the cluster: more would wait in the workers' memory for their turn to be added.
+AHEAD = 3
 
 
 def run_on_cluster(
@@ -28,27 +33,82 @@ def run_on_cluster(
     DataError
         If a part cannot be read.
     SpecError
-        If Dask is not installed.
+        If Dask is not installed, or no worker comes.
     """
     with connected(client, workers) as own:
 
         def add(first: Any, second: Any, recipe: Recipe) -> Any:
             return own.submit(added, first, second, recipe, pure=False)
 
-        # Each sum is asked for as soon as its two parts are: asked for later, all parts would wait in memory for it.
-        promised = merged((own.submit(reduce_alone, part, recipe, pure=False) for part in parts), recipe, add)
-        if progress:
-            from distributed import progress as watch
-
-            watch(promised)
+        made = _finished(own, reduce_part, [(part, recipe) for part in parts])
+        promised = merged(watched(made, len(parts), progress), recipe, add)
+        _wait(own, promised)
         total: Sums = promised.result()
         return total
 
 
-def reduce_alone(part: Part, recipe: Recipe) -> Sums:
-    """The sums of a part, with linear algebra in one thread: a worker may have several, each with a part."""
+def in_order_on_cluster(
+    work: Callable[[Any], Any], tasks: Sequence[Any], client: Any, workers: int | None, progress: bool | None
+) -> Iterator[Any]:
+    """Small results of independent tasks, in the order of the tasks.
+
+    Raises
+    ------
+    SpecError
+        If Dask is not installed, or no worker comes.
+    """
+    with connected(client, workers) as own:
+        for promise in watched(_finished(own, work, [(task,) for task in tasks]), len(tasks), progress):
+            yield promise.result()
+
+
+def alone(work: Callable[..., Any], *given: Any) -> Any:
+    """Work with linear algebra in one thread: a worker may have several, each with a task.
+
+    Examples
+    --------
+    >>> alone(max, 2, 3)
+    3
+    """
     with one_blas_thread():
-        return reduce_part(part, recipe)
+        return work(*given)
+
+
+def _finished(own: Any, work: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+    """Promises in the order of the tasks, each when it is kept, with a bounded number of tasks under way."""
+    ahead = AHEAD * max(1, sum(own.nthreads().values()))
+    waiting: deque[Any] = deque()
+    for task in tasks:
+        waiting.append(own.submit(alone, work, *task, pure=False))
+        if len(waiting) >= ahead:
+            yield _wait(own, waiting.popleft())
+    while waiting:
+        yield _wait(own, waiting.popleft())
+
+
+def _wait(own: Any, promise: Any) -> Any:
+    """The promise, when it is kept. Its error is raised, and the loss of all workers is said."""
+    from distributed import wait
+
+    while True:
+        try:
+            wait(promise, timeout=PATIENCE)
+        except TimeoutError:
+            _require_worker(own)
+            continue
+        if promise.status == "error":
+            promise.result()
+        return promise
+
+
+def _require_worker(own: Any) -> None:
+    try:
+        own.wait_for_workers(1, timeout=WORKER_PATIENCE)
+    except TimeoutError:
+        raise SpecError(
+            f"the Dask scheduler at {own.scheduler.address} has no worker, and none came within {WORKER_PATIENCE}; "
+            "start workers, then pass again"
+        ) from None
 
 
 @contextmanager
@@ -58,7 +118,7 @@ def connected(client: Any = None, workers: int | None = None) -> Iterator[Any]:
     Raises
     ------
     SpecError
-        If Dask is not installed, or no scheduler answers.
+        If Dask is not installed, the client is none, no scheduler answers or no worker comes.
     """
     try:
         from distributed import Client, LocalCluster
@@ -70,12 +130,19 @@ def connected(client: Any = None, workers: int | None = None) -> Iterator[Any]:
         except (OSError, ValueError) as error:
             raise SpecError(f"no Dask scheduler answers at {client!r} ({type(error).__name__})") from None
         with found:
+            _require_worker(found)
             yield found
-    elif client is not None:
+    elif isinstance(client, Client):
+        _require_worker(client)
         yield client
+    elif client is not None:
+        raise SpecError(f"client={client!r}: give a dask.distributed.Client or the address of a scheduler")
+    elif workers is not None and workers < 1:
+        raise SpecError(f"workers={workers!r}: one or more are needed")
     else:
         with (
             LocalCluster(n_workers=workers, processes=True, threads_per_worker=1, dashboard_address=":0") as cluster,
             Client(cluster) as own,
         ):
+            _require_worker(own)
             yield own

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from csi_lab.study.cells import number
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 NO_LABEL = "(no group)"
 # Distinct answers to one item beyond which they are not counted one by one.
 MOST_VALUES = 10_000
+# Offending texts that a message shows.
+FEW = 4
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,8 @@ class Recode:
         Whether x becomes low + high - x; needs bounds.
     outside
         ``"error"``: answers outside the bounds are counted as offences; ``"missing"``: they become missing, counted.
+    texts
+        Texts that mean "no answer".
     """
 
     low: float = -np.inf
@@ -38,6 +45,7 @@ class Recode:
     codes: tuple[float, ...] = ()
     reversed: bool = False
     outside: str = "error"
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +77,25 @@ class Answers:
         return 0 if self.known is None else len(self.known) - int(self.known.sum())
 
 
+def answers_in(batch: pa.RecordBatch, recodes: Mapping[str, Recode]) -> dict[str, Answers]:
+    """The columns of answers of a batch.
+
+    Raises
+    ------
+    ValueError
+        If some do not hold numbers, or infinite ones: all of them are named.
+    """
+    found, problems = {}, []
+    for name, recode in recodes.items():
+        try:
+            found[name] = answers_of(batch, name, recode)
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ValueError("; ".join(problems))
+    return found
+
+
 def answers_of(batch: pa.RecordBatch, name: str, recode: Recode) -> Answers:
     """A column of answers.
 
@@ -80,8 +107,10 @@ def answers_of(batch: pa.RecordBatch, name: str, recode: Recode) -> Answers:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    column = batch.column(name)
-    if pa.types.is_dictionary(column.type):
+    column, coded = batch.column(name), 0
+    if _is_text(column):
+        column, coded = _numbers_of_texts(column, name, recode)
+    elif pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     kind = column.type
     if pa.types.is_decimal(kind) or pa.types.is_null(kind) or pa.types.is_float16(kind):
@@ -101,7 +130,7 @@ def answers_of(batch: pa.RecordBatch, name: str, recode: Recode) -> Answers:
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError(f"the item {name!r} holds infinite values; correct them or mark them as missing")
-    coded = outside = 0
+    outside = 0
     for code in (c for c in recode.codes if low <= c <= high):
         hit = values == code
         if known is not None:
@@ -131,6 +160,60 @@ def answers_of(batch: pa.RecordBatch, name: str, recode: Recode) -> Answers:
     return Answers(values, known, low, high, coded, outside)
 
 
+def _is_text(column: pa.Array) -> bool:
+    import pyarrow as pa
+
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def _numbers_of_texts(column: pa.Array, name: str, recode: Recode) -> tuple[pa.Array, int]:
+    """Texts as numbers, and how many were missing codes. Only a column with declared texts may be one of text."""
+    import pyarrow as pa
+
+    places, distinct = _encoded(column)
+    numbers, coded, bad = np.full(len(distinct) + 1, np.nan), np.zeros(len(distinct) + 1, dtype=bool), []
+    for at in np.unique(places[places >= 0]).tolist():
+        text = distinct[at].strip()
+        value = number(text)
+        if text in recode.texts:
+            coded[at] = True
+        elif value is not None:
+            numbers[at] = value
+        elif text:
+            bad.append(text)
+    if bad:
+        raise ValueError(
+            f"the item {name!r} holds text: {_few(bad)}; write numbers, or declare texts that mean no answer as "
+            "missing codes"
+        )
+    if not recode.texts:
+        raise ValueError(f"the item {name!r} holds {column.type}, not numbers; map labels to numbers")
+    # Rows without a text have the place -1, which is the last one here.
+    return pa.array(numbers[places], from_pandas=True), int(coded[places].sum())
+
+
+def _encoded(column: pa.Array) -> tuple[np.ndarray, list[Any]]:
+    """The place of each row's value among distinct ones, -1 where there is none, and these."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_string_view(column.type):
+        column = pc.cast(column, pa.string())
+    if pa.types.is_dictionary(column.type):
+        if column.dictionary.null_count:
+            column = column.dictionary_decode().dictionary_encode()
+    else:
+        column = column.dictionary_encode()
+    places = column.indices.fill_null(-1) if column.null_count else column.indices
+    return places.to_numpy(zero_copy_only=False).astype(np.int64), column.dictionary.to_pylist()
+
+
+def _few(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - FEW} more" if len(texts) > FEW else ""
+    return ", ".join(map(repr, texts[:FEW])) + more
+
+
 def weights_of(batch: pa.RecordBatch, name: str) -> np.ndarray:
     """A column of weights ``(n,)``.
 
@@ -144,6 +227,11 @@ def weights_of(batch: pa.RecordBatch, name: str) -> np.ndarray:
 
     column = batch.column(name)
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type)):
+        if pa.types.is_dictionary(column.type) and _is_text(column):
+            texts = [
+                x for x in pc.unique(column.dictionary_decode()).to_pylist() if x is not None and number(x) is None
+            ]
+            raise ValueError(f"the weights {name!r} hold text: {_few(texts)}; give every row a number")
         raise ValueError(f"the weights {name!r} hold {column.type}, not numbers")
     w = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
     bad = ~np.isfinite(w) | (w < 0)
@@ -175,32 +263,34 @@ def labels_of(
 def _coded(batch: pa.RecordBatch, name: str, required: bool) -> tuple[np.ndarray, list[str]]:
     """The number of each row's label, and the labels as text."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     column = batch.column(name)
-    if not pa.types.is_dictionary(column.type):
-        if pa.types.is_floating(column.type):
-            # 3 and 3.0 are one label, and "not a number" is none.
-            values = column.to_numpy(zero_copy_only=False)
-            column = pa.array(values, from_pandas=True)
-            if (np.nan_to_num(values) % 1 == 0).all():
-                column = pc.cast(column, pa.int64())
-        column = column.dictionary_encode()
-    if pa.types.is_null(column.dictionary.type):
-        column = pa.nulls(batch.num_rows, pa.string()).dictionary_encode()
-    labels = [str(x) for x in column.dictionary.to_pylist()]
-    place = column.indices
-    if column.null_count:
+    if pa.types.is_dictionary(column.type) and pa.types.is_floating(column.type.value_type):
+        column = column.dictionary_decode()
+    single = pa.types.is_float32(column.type)
+    if pa.types.is_floating(column.type):
+        column = pa.array(column.to_numpy(zero_copy_only=False), from_pandas=True)  # "not a number" is no label
+    places, distinct = _encoded(column)
+    labels = [_label(np.float32(x) if single else x) for x in distinct]
+    if gaps := int((places < 0).sum()):
         if required:
-            raise ValueError(
-                f"the design column {name!r} is empty in {column.null_count} rows; fill it or leave them out"
-            )
-        place, labels = place.fill_null(len(labels)), [*labels, NO_LABEL]
-    codes = place.to_numpy(zero_copy_only=False).astype(np.int64)
+            raise ValueError(f"the design column {name!r} is empty in {gaps} rows; fill it or leave them out")
+        places, labels = np.where(places < 0, len(labels), places), [*labels, NO_LABEL]
     if len(set(labels)) < len(labels):  # a dictionary may hold a label twice
-        distinct = {label: i for i, label in enumerate(dict.fromkeys(labels))}
-        codes, labels = np.array([distinct[label] for label in labels])[codes], list(distinct)
-    return codes, labels
+        numbers = {label: i for i, label in enumerate(dict.fromkeys(labels))}
+        places, labels = np.array([numbers[label] for label in labels])[places], list(numbers)
+    return places, labels
+
+
+def _label(value: Any) -> str:
+    """A label as text. Each by itself: what else a batch holds depends on how the rows are cut."""
+    if isinstance(value, (float, np.floating)):
+        # 3 and 3.0 are one label; beyond these bounds no whole number is stored as one.
+        x = float(value)
+        return str(int(x)) if x.is_integer() and abs(x) < 2**63 else str(value)
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f")
+    return str(value)
 
 
 def counts_of(column: Answers, name: str, w: np.ndarray | None) -> dict[float, float]:

@@ -9,6 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Any, Literal, TypeVar
 
+import numpy as np
+
 from csi_lab.errors import DataError, SpecError
 from csi_lab.scaleout.kernel import Recipe, Sums, require_room, sums_of
 from csi_lab.scaleout.sources import Part
@@ -16,8 +18,8 @@ from csi_lab.scaleout.sources import Part
 Engine = Literal["local", "dask"]
 T = TypeVar("T")
 
-# Parts in flight for each thread: one in work, one waiting, so that memory stays bounded.
-WAITING = 2
+# Parts under way besides one for each thread, so that memory stays bounded.
+WAITING = 1
 
 
 def reduce_part(part: Part, recipe: Recipe) -> Sums:
@@ -29,7 +31,7 @@ def reduce_part(part: Part, recipe: Recipe) -> Sums:
         If the part cannot be read or its columns are unusable; it is named.
     """
     try:
-        total = merged(_batches(part, recipe), recipe)
+        total = merged(_batches(part, recipe), recipe, absorbed)
         return nothing(recipe) if total is None else total
     except DataError:
         raise
@@ -59,7 +61,21 @@ def added(first: Sums, second: Sums, recipe: Recipe) -> Sums:
     DataError
         If they hold more counts or patterns than fit into memory.
     """
-    total = first + second
+    return _with_room(first + second, recipe)
+
+
+def absorbed(first: Sums, second: Sums, recipe: Recipe) -> Sums:
+    """Two parts together, where nobody needs them any more: they are used up, and less memory is held.
+
+    Raises
+    ------
+    DataError
+        As :func:`added`.
+    """
+    return _with_room(first.taking(second), recipe)
+
+
+def _with_room(total: Sums, recipe: Recipe) -> Sums:
     try:
         require_room(total, recipe)
     except ValueError as error:
@@ -122,7 +138,7 @@ def run(
     _require_engine(engine, client, threads)
     if engine == "local":
         work = _threads(lambda part: reduce_part(part, recipe), parts, threads)
-        total: Sums = merged(_watched(work, len(parts), progress), recipe)
+        total: Sums = merged(watched(work, len(parts), progress), recipe, absorbed)
         return total
     from csi_lab.scaleout.cluster import run_on_cluster
 
@@ -147,17 +163,17 @@ def in_order(
     """
     _require_engine(engine, client, threads)
     if engine == "local":
-        yield from _watched(_threads(work, tasks, threads), len(tasks), progress)
+        yield from watched(_threads(work, tasks, threads), len(tasks), progress)
         return
-    from csi_lab.scaleout.cluster import connected
+    from csi_lab.scaleout.cluster import in_order_on_cluster
 
-    with connected(client, threads) as own:
-        yield from own.gather([own.submit(work, task, pure=False) for task in tasks])
+    yield from in_order_on_cluster(work, tasks, client, threads, progress)
 
 
 def _require_engine(engine: str, client: Any, threads: int | None) -> None:
-    if threads is not None and threads < 1:
-        raise SpecError(f"threads={threads!r}: one or more are needed")
+    whole = isinstance(threads, (int, np.integer)) and not isinstance(threads, bool)
+    if threads is not None and (not whole or threads < 1):
+        raise SpecError(f"threads={threads!r}: a whole number, one or more, is needed")
     if engine not in ("local", "dask"):
         raise SpecError(f"engine={engine!r} is unknown; use 'local' or 'dask'")
     if engine == "local" and client is not None:
@@ -172,7 +188,7 @@ def _threads(work: Callable[[Any], T], parts: Sequence[Any], threads: int | None
         try:
             for part in parts:
                 waiting.append(pool.submit(work, part))
-                if len(waiting) >= count * WAITING:
+                if len(waiting) >= count + WAITING:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -190,7 +206,7 @@ def one_blas_thread() -> Any:
     return threadpool_limits(limits=1, user_api="blas")
 
 
-def _watched(results: Iterable[T], total: int, progress: bool | None) -> Iterator[T]:
+def watched(results: Iterable[T], total: int, progress: bool | None) -> Iterator[T]:
     """The same results, with a progress bar where one is wanted."""
     from rich.console import Console
     from rich.progress import track

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from csi_lab.scaleout.block import Block, Cell
 from csi_lab.scaleout.columns import (
     Answers,
     Recode,
-    answers_of,
+    answers_in,
     counts_of,
     labels_of,
     require_countable,
@@ -49,7 +49,7 @@ class Recipe:
         Columns of ``keys`` in which every row needs a label; elsewhere rows without one are a group of their own.
     random_groups, key_groups
         Number of random groups into which complete rows are dealt, all of them and those of each combination of labels;
-        0: none.
+        0: none; the latter one number for each list of keys.
     sets
         Sets of items whose complete rows are summed too.
     counts
@@ -67,7 +67,7 @@ class Recipe:
     keys: tuple[tuple[str, ...], ...] = ()
     required: tuple[str, ...] = ()
     random_groups: int = 0
-    key_groups: int = 0
+    key_groups: tuple[int, ...] = ()
     sets: tuple[tuple[str, ...], ...] = ()
     counts: bool = False
     patterns: bool = False
@@ -138,6 +138,13 @@ class Sums:
     patterns: Mapping[bytes, Cell] = field(default_factory=dict)
 
     def __add__(self, other: Sums) -> Sums:
+        return self._with(other, _joined)
+
+    def taking(self, other: Sums) -> Sums:
+        """The same as ``+``, using up both label by label, so that no third copy is ever held."""
+        return self._with(other, _moved)
+
+    def _with(self, other: Sums, join: Callable[[Any, Any], dict[Any, Any]]) -> Sums:
         return Sums(
             self.rows + other.rows,
             self.whole + other.whole,
@@ -146,11 +153,11 @@ class Sums:
             self.outside + other.outside,
             self.used + other.used,
             self.weightless + other.weightless,
-            tuple(_joined(a, b) for a, b in zip(self.keyed, other.keyed, strict=True)),
+            tuple(join(a, b) for a, b in zip(self.keyed, other.keyed, strict=True)),
             None if self.dealt is None or other.dealt is None else self.dealt + other.dealt,
-            tuple(a + b for a, b in zip(self.sets, other.sets, strict=True)),
-            tuple(_joined(a, b) for a, b in zip(self.counts, other.counts, strict=True)),
-            _joined(self.patterns, other.patterns),
+            tuple(a._with(b, join) for a, b in zip(self.sets, other.sets, strict=True)),
+            tuple(join(a, b) for a, b in zip(self.counts, other.counts, strict=True)),
+            join(self.patterns, other.patterns),
         )
 
     def __getitem__(self, at: np.ndarray) -> Sums:
@@ -173,6 +180,13 @@ def _joined(a: Mapping[Any, Any], b: Mapping[Any, Any]) -> dict[Any, Any]:
     for key, value in b.items():
         out[key] = out[key] + value if key in out else value
     return out
+
+
+def _moved(a: dict[Any, Any], b: dict[Any, Any]) -> dict[Any, Any]:
+    for key in list(b):
+        value = b.pop(key)
+        a[key] = a[key] + value if key in a else value
+    return a
 
 
 def sums_of(batch: pa.RecordBatch, recipe: Recipe, place: tuple[int, ...] = (0,)) -> Sums:
@@ -204,7 +218,7 @@ def sums_of(batch: pa.RecordBatch, recipe: Recipe, place: tuple[int, ...] = (0,)
     >>> int(found.whole.n), found.whole.sums.tolist(), found.missing.tolist()
     (2, [6.0, 5.0], [1, 0])
     """
-    read = {name: answers_of(batch, name, r) for name, r in zip(recipe.items, recipe.recodes, strict=True)}
+    read = answers_in(batch, dict(zip(recipe.items, recipe.recodes, strict=True)))
     w = None if recipe.weights is None else weights_of(batch, recipe.weights)
     keys = [labels_of(batch, key, recipe.required) for key in recipe.keys]
     return _summed(read, recipe, w, keys, place)
@@ -230,6 +244,7 @@ def _summed(
     if recipe.random_groups:
         dealt = block.dealt(rows, recipe.random_groups, np.random.default_rng(seed))
     missing = np.array([c.missing for c in columns])
+    dealt_by_key = recipe.key_groups or (0,) * len(keys)
     found = Sums(
         rows=n,
         whole=block.cell(rows) if dealt is None else dealt.pooled,
@@ -239,8 +254,8 @@ def _summed(
         used=n - missing if positive is None else np.array([_used(c, positive) for c in columns]),
         weightless=0 if positive is None else n - int(positive.sum()),
         keyed=tuple(
-            _keyed(block, names, code, labels, complete, recipe.key_groups, seed)
-            for names, (code, labels) in zip(recipe.keys, keys, strict=True)
+            _keyed(block, names, code, labels, complete, groups, seed)
+            for names, (code, labels), groups in zip(recipe.keys, keys, dealt_by_key, strict=True)
         ),
         dealt=dealt,
         counts=tuple(counts_of(c, name, w) for name, c in read.items()) if recipe.counts else (),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
+import csv
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from csi_lab.errors import DataError
+from csi_lab.study.cells import number
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,13 +31,13 @@ class Form:
     delimiter
         Between the fields; ``None``: a comma, in a ``.tsv`` file a tab.
     encoding
-        Of the letters.
+        Of the letters; ``None``: UTF-8, and GB18030 where a file is not UTF-8.
     decimal
         Sign of decimals.
     """
 
     delimiter: str | None = None
-    encoding: str = "utf-8"
+    encoding: str | None = None
     decimal: str = "."
 
 
@@ -52,15 +57,20 @@ def form_of(file: Path, form: Form) -> tuple[dict[str, str], int]:
     try:
         if kind == "parquet":
             meta = pq.read_metadata(file)
-            return {field.name: _kind(field.type) for field in meta.schema.to_arrow_schema()}, meta.num_row_groups
+            return _kinds(meta.schema.to_arrow_schema()), meta.num_row_groups
         if kind == "ipc":
             with pa.OSFile(str(file)) as stream, pa.ipc.open_file(stream) as reader:
-                return {field.name: _kind(field.type) for field in reader.schema}, 1
+                return _kinds(reader.schema), 1
         if not file.stat().st_size:
             raise OSError("the file is empty")
         with _text(file, form, None, ()) as reader:
             # Whether a text column holds numbers shows when it is read as such.
+            require_distinct(reader.schema.names)
+            stat = file.stat()
+            _require_closed(str(file), form, stat.st_size, stat.st_mtime_ns)
             return dict.fromkeys(reader.schema.names, "unknown"), 1
+    except DataError as error:
+        raise DataError(f"{file.name}: {error}") from None
     except (pa.ArrowException, OSError, UnicodeError, LookupError) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise DataError(f"{file.name}: {said}") from error
@@ -89,24 +99,149 @@ def batches_of(
     else:
         try:
             with _text(Path(path), form, columns, numbers) as reader:
-                yield from reader
+                for batch in reader:
+                    yield _with_numbers(batch, numbers, form.decimal)
         except UnicodeError as error:
-            raise OSError(f"not in the encoding {form.encoding}: {error}") from error
+            raise OSError(f"not in the encoding {form.encoding or 'utf-8'}: {error}") from error
 
 
 def _text(file: Path, form: Form, columns: list[str] | None, numbers: Sequence[str]) -> Any:
     import pyarrow as pa
     import pyarrow.csv as text
 
-    kinds = {c: pa.float64() if c in numbers else pa.string() for c in columns or ()}
+    # Numbers are read as text first: only so can all cells that hold none be named, or be missing codes.
+    kinds = dict.fromkeys(columns or (), pa.string())
+    encoding = form.encoding or encoding_of(file)
     return text.open_csv(
         file,
-        read_options=text.ReadOptions(use_threads=False, block_size=TEXT_BLOCK, encoding=form.encoding),
-        parse_options=text.ParseOptions(delimiter=form.delimiter or ("\t" if file.suffix.lower() == ".tsv" else ",")),
+        read_options=text.ReadOptions(use_threads=False, block_size=TEXT_BLOCK, encoding=encoding),
+        parse_options=text.ParseOptions(
+            delimiter=form.delimiter or ("\t" if file.suffix.lower() == ".tsv" else ","), newlines_in_values=True
+        ),
         convert_options=text.ConvertOptions(
-            column_types=kinds, include_columns=columns, strings_can_be_null=True, decimal_point=form.decimal
+            column_types=kinds, include_columns=columns, strings_can_be_null=True, null_values=[""]
         ),
     )
+
+
+def _with_numbers(batch: pa.RecordBatch, numbers: Sequence[str], decimal: str) -> pa.RecordBatch:
+    """A batch of texts with numbers in the columns that hold numbers; those that hold other texts too stay texts."""
+    import pyarrow as pa
+
+    made, points = {}, dict[str, list[str]]()
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        made[name] = column
+        if name in numbers:
+            made[name], odd = _numbers(column, decimal)
+            points |= {name: odd} if odd else {}
+    if points:
+        said = ", ".join(f"{name!r} ({texts[0]!r})" for name, texts in points.items())
+        raise ValueError(f"numbers with a point where the decimal sign is {decimal!r}: {said}; correct `decimal`")
+    return pa.record_batch(made)
+
+
+def _numbers(column: pa.Array, decimal: str) -> tuple[pa.Array, list[str]]:
+    """Texts as numbers if all are, otherwise as texts; and those that would be numbers by another decimal sign."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if decimal == ".":
+        try:
+            values = pc.cast(column, pa.float64())
+            if not pc.any(pc.is_nan(values)).as_py():
+                return values, []
+        except pa.ArrowInvalid:
+            pass  # blanks around a number, or a text: the distinct cells tell
+    coded = column.dictionary_encode()
+    cells = [cell.strip() for cell in coded.dictionary.to_pylist()]
+    found = [number(cell, decimal) for cell in cells]
+    if all(value is not None or not cell for value, cell in zip(found, cells, strict=True)):
+        return pa.array(found, pa.float64()).take(coded.indices), []
+    odd = [cell for cell, value in zip(cells, found, strict=True) if value is None and number(cell) is not None]
+    cells_ = [repr(value) if value is not None else cell or None for value, cell in zip(found, cells, strict=True)]
+    return pa.DictionaryArray.from_arrays(coded.indices, pa.array(cells_, pa.string())), odd
+
+
+def encoding_of(file: Path) -> str:
+    """``"utf-8"``, or ``"gb18030"`` if a text file is not UTF-8; the file is read once to see.
+
+    Raises
+    ------
+    DataError
+        If it is neither.
+    """
+    stat = file.stat()
+    return _encoding(str(file), stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _encoding(path: str, size: int, changed: int) -> str:
+    with open(path, "rb") as stream:
+        if stream.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+            raise DataError("the file is UTF-16; name this encoding, or save it as UTF-8")
+    for encoding in ("utf-8", "gb18030"):
+        if _is_in(path, encoding):
+            return encoding
+    raise DataError("neither UTF-8 nor GB18030; save it as UTF-8, or name its encoding (such as big5 or cp1252)")
+
+
+@lru_cache(maxsize=4096)
+def _require_closed(path: str, form: Form, size: int, changed: int) -> None:
+    """Refuse a quotation mark that is never closed: all rows after it would be one cell, and might not be missed."""
+    encoding = form.encoding or encoding_of(Path(path))
+    count = 0
+    with open(path, "rb") as stream:
+        while block := stream.read(TEXT_BLOCK):
+            count += block.count(b'"')
+    if count % 2 == 0:
+        return
+    delimiter = form.delimiter or ("\t" if path.lower().endswith(".tsv") else ",")
+    with open(path, encoding=encoding, newline="") as lines:
+        reader, last = csv.reader(lines, delimiter=delimiter, strict=True), 0
+        try:
+            for _ in reader:
+                last = reader.line_num
+        except csv.Error as error:
+            raise DataError(
+                f"the row that begins on line {last + 1} cannot be read ({error}); close its quotation mark, or write "
+                'a quotation mark within a text twice ("")'
+            ) from None
+
+
+def _is_in(path: str, encoding: str) -> bool:
+    decoder, begun = codecs.getincrementaldecoder(encoding)(), False
+    with open(path, "rb") as stream:
+        while block := stream.read(TEXT_BLOCK):
+            if block.isascii() and not begun:
+                continue
+            try:
+                decoder.decode(block)
+            except UnicodeDecodeError:
+                return False
+            begun = bool(decoder.getstate()[0])  # the block ends within a letter
+    try:
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def require_distinct(names: Sequence[str]) -> None:
+    """Refuse columns that share a name.
+
+    Raises
+    ------
+    DataError
+        With all such names.
+    """
+    twice = sorted(name for name, k in Counter(names).items() if k > 1 and name)
+    if twice:
+        raise DataError(f"columns share a name: {twice}; rename them")
+
+
+def _kinds(schema: pa.Schema) -> dict[str, str]:
+    require_distinct(schema.names)
+    return {field.name: _kind(field.type) for field in schema}
 
 
 def _kind(type_: pa.DataType) -> str:

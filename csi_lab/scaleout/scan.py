@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,15 @@ from csi_lab.em import COMPLETIONS
 from csi_lab.errors import DataError, SpecError, listed
 from csi_lab.moments import ANSWER_ORIGIN, Moments
 from csi_lab.resampling import GROUPS
-from csi_lab.scaleout.columns import Recode, answers_of
+from csi_lab.scaleout.columns import Recode, answers_in
 from csi_lab.scaleout.engines import Engine, run
 from csi_lab.scaleout.kernel import Recipe, Sums, origin_of
+from csi_lab.scaleout.memory import MEMORY, within
 from csi_lab.scaleout.readers import Form
 from csi_lab.scaleout.scanned import Scan, require_complete
 from csi_lab.scaleout.sources import Part, parts_of
 
-# Random groups of each segment, or of each stratum of respondents: a standard error from 200 groups is off by 5 %, and
-# hundreds of segments stay in memory.
+# Random groups of each segment, or of each stratum of respondents: a standard error from 200 groups is off by 5 %.
 LABEL_GROUPS = 200
 
 
@@ -35,6 +36,7 @@ def scan(
     patterns: bool = False,
     groups: int = GROUPS,
     label_groups: int = LABEL_GROUPS,
+    memory: float = MEMORY,
     seed: int = 0,
     form: Form | None = None,
     engine: Engine = "local",
@@ -42,7 +44,7 @@ def scan(
     threads: int | None = None,
     progress: bool | None = None,
 ) -> Scan:
-    """One pass over a survey that need not fit in memory.
+    r"""One pass over a survey that need not fit in memory.
 
     Parameters
     ----------
@@ -63,7 +65,9 @@ def scan(
     patterns
         Whether to keep sums by pattern of missing answers, for EM.
     groups, label_groups
-        Number of random groups of all respondents, and of those of a segment or stratum.
+        Largest number of random groups of all respondents, and of those of a segment or stratum; see Notes.
+    memory
+        Megabytes for all sums that are held at once; the notes of the scan say what was given up for it.
     seed
         Of the random groups. They depend on it and on the place of a row in its file, not on who reads it.
     form
@@ -87,21 +91,37 @@ def scan(
     On whole answers without weights sums are exact: every partition, order and engine gives the same bits as
     :meth:`csi_lab.Moments.from_frame`. With weights they agree to rounding, 1e-12.
 
-    Memory: one block of rows for each thread, and about 8 (1 + p + p squared) bytes for every random group, primary
-    unit and segment of p items; 10,000 primary units of 24 items are 48 MB.
+    Memory of the sums, in bytes, besides Python and one block of rows for each thread:
+
+    .. math:: 12 \cdot u \cdot \sum_s 8 (2 + p_s + p_s^2)
+
+    over all sets s of p items (all items are one) and u random groups, primary units and labels: 1,000 random groups;
+    each combination of primary unit and segment; each segment or stratum times its random groups. There are 12 copies:
+    with two threads, each has one and adds another, three are ready, and five are in the tree in which parts are added.
+    Every further thread may hold three more, and every doubling beyond 32 parts another one. A worker of a cluster
+    holds less.
+
+    Random groups are made fewer until this is within ``memory``: those of all respondents down to 200, those of labels
+    down to 30. Segments of which 30 groups do not fit keep moments, but no intervals. Primary units cannot be fewer:
+    beyond ``memory`` they are noted, beyond 2,000 MB (or ``memory``, if that is more) refused. Labels are counted
+    beforehand in a pass over their columns and one item. None of this depends on threads or workers, and neither do
+    the results.
 
     Examples
     --------
     >>> import csi_lab as csi
     >>> frame = csi.load_survey("mobile").frame
-    >>> print(scan(frame, ["CUSA1", "CUSA2", "CUSA3"], groups=50))
-    250 rows, 250 complete, 3 items; intervals from 50 random groups; analysed as simple random sample, equal weights
+    >>> print(scan(frame, ["CUSA1", "CUSA2", "CUSA3"], groups=20))
+    250 rows, 250 complete, 3 items; intervals from 20 random groups; analysed as simple random sample, equal weights
     """
     design, by = design or Design(), tuple([by] if isinstance(by, str) else by)
     recodes = recodes_of_items(items)
     for number in (groups, label_groups):
         if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 2:
             raise SpecError(f"groups={number!r}: intervals need two random groups or more, 1,000 are usual")
+    require_seed(seed)
+    if isinstance(memory, bool) or not isinstance(memory, (int, float, np.number)) or not 0 < memory < np.inf:
+        raise SpecError(f"memory={memory!r}: megabytes for the sums are needed, a positive number, e.g. {MEMORY:g}")
     numbers = {*recodes, *([design.weights] if design.weights else [])}
     twice = sorted((numbers & {*by}) | ({*recodes} & {*design.columns}) | {c for c in by if by.count(c) > 1})
     if twice:
@@ -127,17 +147,24 @@ def scan(
         keys=keys,
         required=chosen,
         random_groups=groups if single else 0,
-        key_groups=label_groups if design.primary is None else 0,
+        key_groups=(label_groups if design.primary is None else 0,) * len(keys),
         sets=tuple(tuple(s) for s in sets),
         counts=counts,
         patterns=patterns,
         seed=seed,
     )
+    labels: list[int] = []
+    if keys:
+        few = replace(recipe.of(recipe.items[:1]), weights=None, random_groups=0, key_groups=())
+        counted = run(parts, few, engine=engine, client=client, threads=threads, progress=progress)
+        labels = [len(key) for key in counted.keyed]
+    room = within(recipe, labels, float(memory), 0 if single else 1)
+    recipe = room.recipe
     sums = run(parts, recipe, engine=engine, client=client, threads=threads, progress=progress)
     _require_inside(sums, recipe)
     if not patterns:
         require_complete(sums, recipe)
-    return Scan(design, by, recipe, sums)
+    return Scan(design, by, recipe, sums, room.notes)
 
 
 def moments(
@@ -201,6 +228,22 @@ def moments(
     return found.moments
 
 
+def require_seed(seed: Any, name: str = "seed") -> None:
+    """Refuse a seed that is not a whole number from 0.
+
+    Raises
+    ------
+    SpecError
+        With an example.
+
+    Examples
+    --------
+    >>> require_seed(7)
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise SpecError(f"{name}={seed!r}: a whole number from 0 is needed, e.g. 1")
+
+
 def recodes_of_items(items: Sequence[str] | Mapping[str, Recode]) -> dict[str, Recode]:
     """What the answers of each item mean: as given, or as they stand.
 
@@ -235,11 +278,11 @@ def _origin(parts: Sequence[Part], recodes: Mapping[str, Recode]) -> tuple[float
     items = list(recodes)
     for part in parts:
         for batch in part.batches(items, items):
-            for name in (n for n in items if n not in found):
-                try:
-                    column = answers_of(batch, name, recodes[name])
-                except ValueError as error:
-                    raise DataError(f"{part.name}: {error}") from error
+            try:
+                columns = answers_in(batch, recodes)
+            except ValueError as error:
+                raise DataError(f"{part.name}: {error}") from error
+            for name, column in ((n, c) for n, c in columns.items() if n not in found):
                 values = column.values if column.known is None else column.values[column.known]
                 if len(values):
                     found[name] = origin_of(values)

@@ -35,12 +35,15 @@ class Scan:
         Columns of segments.
     recipe, sums
         What was summed, and the sums.
+    notes
+        What was given up to stay within memory, one sentence each.
     """
 
     design: Design
     by: tuple[str, ...]
     recipe: Recipe
     sums: Sums
+    notes: tuple[str, ...] = ()
 
     @property
     def items(self) -> tuple[str, ...]:
@@ -195,7 +198,8 @@ class Scan:
     def segment_units(self, column: str) -> dict[str, Units]:
         """The units of each segment: all primary units of the design, those without a row of it included.
 
-        Respondents drawn one by one are dealt into random groups segment by segment.
+        Respondents drawn one by one are dealt into random groups segment by segment. Where these did not fit into
+        memory, a segment is a single unit, which has no interval.
 
         Raises
         ------
@@ -207,7 +211,7 @@ class Scan:
         parted = self.sums.keyed[self.by.index(column) + (self.sums.dealt is None)]
         found: dict[str, Units] = {}
         for label in sorted({key[-1] for key in parted}):
-            own = {key[:-1]: cell for key, cell in parted.items() if key[-1] == label}
+            own = {key[:-1]: _dealt(cell) if self.grouped else cell for key, cell in parted.items() if key[-1] == label}
             n = sum(int(np.sum(cell.n)) for cell in own.values())
             if not n:
                 continue
@@ -233,8 +237,8 @@ class Scan:
         --------
         >>> import csi_lab as csi
         >>> survey = csi.load_survey("mobile")
-        >>> print(csi.scaleout.scan(survey.frame, survey.items).replicates(200, rng=1))
-        200 replicates (random groups), 249 df
+        >>> print(csi.scaleout.scan(survey.frame, survey.items, groups=20).replicates(200, rng=1))
+        200 replicates (random groups), 19 df
         """
         return self.replicates_of(self.units, draws, rng, method)
 
@@ -261,11 +265,15 @@ class Scan:
         DataError, SpecError
             As in :meth:`replicates` and :meth:`segment_units`.
         """
+        units = self.segment_units(column)
+        if self.without_groups(column):
+            raise SpecError(f"segments of {column!r} have no replicates: {' '.join(self.notes)}")
         seed = np.random.default_rng(rng).integers(2**63) if isinstance(rng, np.random.Generator) else rng
-        return {
-            label: self.replicates_of(units, draws, int(seed), method)
-            for label, units in self.segment_units(column).items()
-        }
+        return {label: self.replicates_of(own, draws, int(seed), method) for label, own in units.items()}
+
+    def without_groups(self, column: str) -> bool:
+        """Whether the random groups of a column's segments did not fit into memory."""
+        return self.grouped and not self.recipe.key_groups[self.by.index(column) + (self.sums.dealt is None)]
 
     @cached_property
     def counts(self) -> dict[str, pd.Series]:
@@ -302,6 +310,7 @@ class Scan:
         return (
             f"{self.rows} rows, {int(self.sums.whole.n)} complete, {len(self.items)} items; "
             f"intervals from {self.units_said}; analysed as {self.design}{outside}"
+            + "".join(f"\n  note: {note}" for note in self.notes)
         )
 
     __repr__ = __str__
@@ -339,12 +348,19 @@ class Scan:
         )
 
     def _groups(self, point: Moments, dealt: Mapping[Label, Cell]) -> Units:
-        """Random groups as units, within strata where there are any. A group that nobody was dealt to is none."""
+        """Random groups as units, within strata where there are any. A group that nobody was dealt to is none.
+
+        How many rows a group was dealt is chance and no news of the population: each group is given the weight of the
+        mean group, by adding or taking away average rows. Totals of a stratum stay what they are.
+        """
         filled = {key: cell for key, cell in sorted(dealt.items()) if cell.n.any()}
         keep = [cell.n > 0 for cell in filled.values()]
         cells = list(filled.values())
         table = np.concatenate(
-            [_table(np.asarray(c.weight, float)[k], c.sums[k], c.products[k]) for c, k in zip(cells, keep, strict=True)]
+            [
+                _levelled(_table(np.asarray(c.weight, float)[k], c.sums[k], c.products[k]))
+                for c, k in zip(cells, keep, strict=True)
+            ]
         )
         sizes = np.concatenate([c.n[k] for c, k in zip(cells, keep, strict=True)])
         home = np.repeat(np.arange(len(cells)), [int(k.sum()) for k in keep])
@@ -417,10 +433,23 @@ def _pattern(known: np.ndarray, cell: Cell, names: Sequence[str]) -> Pattern:
     return Pattern(observed, missing, Units(about, None, None, table, zero, zero, np.zeros(1), ("all",)), zero)
 
 
+def _levelled(table: np.ndarray) -> np.ndarray:
+    """Groups ``(u, q)``, their weight first, brought to the same weight by average rows of the stratum."""
+    total = table.sum(axis=0)
+    return table - np.outer(table[:, 0] - total[0] / len(table), total / total[0])
+
+
 def _table(weight: np.ndarray, sums: np.ndarray, products: np.ndarray) -> np.ndarray:
     """Units as rows ``(u, 1 + p + p(p + 1)/2)``."""
     first, second = np.triu_indices(sums.shape[-1])
     return np.concatenate([weight[:, None], sums, products[:, first, second]], axis=1)
+
+
+def _dealt(cell: Cell) -> Cell:
+    """A single sum as one random group."""
+    if np.ndim(cell.n):
+        return cell
+    return Cell(np.array([cell.n]), np.array([float(cell.weight)]), cell.sums[None], cell.products[None])
 
 
 def _sum(cells: Any) -> Cell:

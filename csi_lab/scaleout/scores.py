@@ -16,6 +16,7 @@ from csi_lab.errors import DataError, SpecError, listed
 from csi_lab.index.formula import Bounds, limits, require_weights
 from csi_lab.scaleout.columns import Recode, answers_of
 from csi_lab.scaleout.engines import Engine, in_order
+from csi_lab.scaleout.files import Listing
 from csi_lab.scaleout.readers import Form
 from csi_lab.scaleout.scan import recodes_of_items
 from csi_lab.scaleout.sources import Part, parts_of
@@ -180,7 +181,7 @@ def write_scores(
     if isinstance(source, StreamedSurvey):
         given = {name: recodes_of(source.study)[name] for name in source.items} | dict(items or {})
         bounds = source.bounds if bounds is None else bounds
-        form, files = source.settings.get("form"), list(source.source) if source.root is None else source.root
+        form, files = source.settings.get("form"), source.listing
     else:
         given, files = dict(items or recodes_of_items(fit.model.items)), source
     formula = _formula(fit, given, index, bounds, keep)
@@ -235,8 +236,10 @@ def _write(task: _Task) -> tuple[int, int]:
                         writer = pq.ParquetWriter(draft, made.schema)
                     writer.write_batch(made)
                     rows, gaps = rows + made.num_rows, gaps + without
+            except DataError:
+                raise
             except ValueError as error:
-                raise error if isinstance(error, DataError) else DataError(f"{part.name}: {error}") from error
+                raise DataError(f"{part.name}: {error}") from error
         if writer is not None:
             writer.close()
             writer = None
@@ -290,6 +293,7 @@ def _formula(
 def _names(parts: Mapping[int, Sequence[Part]], source: Any) -> dict[int, str]:
     """The name of each file of scores: that of the answers, below the folder of the source."""
     root = Path(source).absolute() if isinstance(source, (str, Path)) and Path(source).is_dir() else None
+    root = source.root if isinstance(source, Listing) else root
     names = {}
     for number, own in parts.items():
         path = Path(own[0].path) if own[0].path else Path(f"part-{number:05d}.parquet")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from csi_lab.errors import SpecError
+from csi_lab.errors import CsiLabWarning, SpecError
 from csi_lab.index.formula import Bounds, index_values, limits, require_means_inside, require_weights
 from csi_lab.moments import Moments
 from csi_lab.resampling import require_draws
+from csi_lab.scaleout.scan import require_seed
 from csi_lab.scaleout.scanned import Scan
 from csi_lab.scaleout.survey import StreamedSurvey
 
@@ -59,6 +61,11 @@ def index_by_segment(
     SpecError
         If the pass kept no sums by this column, or did not keep the rows that answer these items.
 
+    Warns
+    -----
+    CsiLabWarning
+        If the random groups of so many segments did not fit into memory; their ``se, low, high`` are NaN.
+
     Examples
     --------
     >>> import pandas as pd
@@ -73,6 +80,8 @@ def index_by_segment(
     if not 0 < level < 1:
         raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
     require_draws(draws)
+    if not isinstance(rng, np.random.Generator):
+        require_seed(rng, "rng")
     items = list(dict(weights))
     v = np.array([float(weights[name]) for name in items])
     require_weights({"the index": dict(zip(items, v, strict=True))})
@@ -86,6 +95,8 @@ def index_by_segment(
     kept = (found.scan if isinstance(found, StreamedSurvey) else found).complete_on(items)
     rows, names = [], []
     units = kept.segment_units(column)
+    if kept.without_groups(column):
+        warnings.warn(" ".join(kept.notes), CsiLabWarning, stacklevel=2)
     seed = int(rng.integers(2**63)) if isinstance(rng, np.random.Generator) else rng
     for name, own in units.items():
         names.append(name)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import glob
-import os
+import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from csi_lab.errors import DataError, listed
-from csi_lab.scaleout.readers import FORMATS, Form, batches_of, form_of
+from csi_lab.answers import require_columns
+from csi_lab.errors import CsiLabWarning, DataError, listed
+from csi_lab.scaleout.files import Listing, listing_of, shown_source
+from csi_lab.scaleout.readers import FORMATS, Form, batches_of, encoding_of, form_of, require_distinct
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,7 +80,10 @@ class Part:
             for batch in self._own(own, numbers):
                 yield _with(batch, given, columns) if given else batch
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{self.name} cannot be read: {_first_line(error)}") from error
+            stopped = "; the pass stopped here, and what comes after may be damaged too"
+            raise DataError(f"{self.name} cannot be read: {_first_line(error)}{stopped}") from error
+        except ValueError as error:
+            raise DataError(f"{self.name}: {error}") from error
 
     def _own(self, columns: list[str], numbers: Sequence[str]) -> Iterator[pa.RecordBatch]:
         if self.path:
@@ -98,7 +102,8 @@ def parts_of(source: Any, columns: Sequence[str], form: Form | None = None) -> l
     ----------
     source
         A parquet, CSV or Arrow file; a folder of them (``region=north/…`` makes a column ``region``); a pattern such as
-        ``answers/2024-*.parquet``; a list of files; a pyarrow Dataset or Table; a DataFrame.
+        ``answers/2024-*.parquet``; a list of files; a pyarrow Dataset or Table; a DataFrame; a :class:`Listing`, whose
+        files are read if they are still the same.
     columns
         Columns that every file must have, with the same kind of values.
     form
@@ -109,6 +114,11 @@ def parts_of(source: Any, columns: Sequence[str], form: Form | None = None) -> l
     DataError
         If nothing is there, or files are damaged or lack columns: all of them are named.
 
+    Warns
+    -----
+    CsiLabWarning
+        If files of another kind lie beside, or text files are in GB18030 and nobody said so.
+
     Examples
     --------
     >>> import pandas as pd
@@ -118,12 +128,16 @@ def parts_of(source: Any, columns: Sequence[str], form: Form | None = None) -> l
     import pyarrow as pa
     import pyarrow.dataset as ds
 
+    if odd := [c for c in columns if not isinstance(c, str)]:
+        raise DataError(
+            f"columns named by numbers and not by text: {odd}; rename them with "
+            "frame.columns = frame.columns.astype(str)"
+        )
     if isinstance(source, ds.Dataset):
         return _of_dataset(source, columns)
     if hasattr(source, "columns") and hasattr(source, "iloc"):
-        absent = [c for c in columns if c not in source.columns]
-        if absent:
-            raise DataError(f"columns not in the data: {absent}; the data have {[str(c) for c in source.columns][:12]}")
+        require_distinct(list(source.columns))
+        require_columns(source, columns)
         try:
             source = pa.Table.from_pandas(source[list(columns)], preserve_index=False)
         except (pa.ArrowException, TypeError) as error:
@@ -131,106 +145,103 @@ def parts_of(source: Any, columns: Sequence[str], form: Form | None = None) -> l
     if isinstance(source, pa.RecordBatch):
         source = pa.Table.from_batches([source])
     if isinstance(source, pa.Table):
+        require_distinct(source.column_names)
         absent = [c for c in columns if c not in source.column_names]
         if absent:
             raise DataError(f"columns not in the Table: {absent}; it has {source.column_names[:12]}")
         return [Part((0, 0), held=source)]
-    root, files = files_of(source)
-    return _of_files(root, files, columns, form or Form())
+    if isinstance(source, Listing):
+        source.require_unchanged()
+        return _of_files(source, columns, form or Form())
+    listing = listing_of(source)
+    parts = _of_files(listing, columns, form or Form())
+    for remark in remarks_on(listing, form or Form()):
+        warnings.warn(remark, CsiLabWarning, stacklevel=4)
+    return parts
 
 
-def files_of(source: Any) -> tuple[Path | None, list[Path]]:
-    """The folder, if it is one, and the files of a source, in order.
-
-    Raises
-    ------
-    DataError
-        If there is none, or they are of several kinds.
+def remarks_on(listing: Listing, form: Form) -> list[str]:
+    """What a reader of the results should know about the files.
 
     Examples
     --------
-    >>> files_of("absent.parquet")
-    Traceback (most recent call last):
-    csi_lab.errors.DataError: no such file or folder: ['absent.parquet']
+    >>> from csi_lab.study.datasets import packaged_file
+    >>> remarks_on(listing_of(packaged_file("csi_lab", "study/template/study.yaml").parent / "*.csv"), Form())
+    []
     """
-    if isinstance(source, (str, Path)):
-        given: list[str] = [os.path.expanduser(source)]
-    elif isinstance(source, Sequence) and source and all(isinstance(x, (str, Path)) for x in source):
-        given = [os.path.expanduser(x) for x in source]
-    else:
-        raise DataError(
-            f"need a file, a folder, a list of files, a pyarrow Dataset or Table, got {type(source).__name__}"
-        )
-    paths: list[Path] = []
-    absent = []
-    for name in given:
-        try:
-            there = Path(name).exists()
-        except OSError:
-            there = False
-        found = [Path(name)] if there else [Path(p) for p in sorted(glob.glob(name, recursive=True))]
-        paths += found
-        absent += [] if found else [name]
-    if absent:
-        where = "; for a store that is no file system give a pyarrow Dataset" if "://" in "".join(absent) else ""
-        raise DataError(f"no such file or folder: {absent}{where}")
-    root = paths[0] if len(paths) == 1 and paths[0].is_dir() else None
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = (f for f in path.rglob("*") if f.is_file() and f.suffix.lower() in FORMATS)
-            files += sorted(f for f in inside if not any(p.startswith((".", "_")) for p in f.relative_to(path).parts))
-        else:
-            files.append(path)
-    kinds = {f.suffix.lower() for f in files}
-    if not files or len(kinds) != 1 or not kinds <= set(FORMATS):
-        held = f"kinds of files {sorted(kinds)}" if files else "no file of answers"
-        raise DataError(f"{shown_source(source)} holds {held}; one kind is needed: {', '.join(FORMATS)}")
-    return root, files
+    found = []
+    if listing.beside:
+        found.append(f"Files of another kind beside the answers were left aside: {_few(listing.beside)}.")
+    if form.encoding is None and FORMATS[listing.files[0].suffix.lower()] == "csv":
+        other = [file.name for file in listing.files if encoding_of(file) != "utf-8"]
+        if other:
+            found.append(
+                f"Files that are not UTF-8 were read as GB18030: {_few(other)}; if texts look wrong, name the encoding."
+            )
+    return found
 
 
-def _of_files(root: Path | None, files: list[Path], columns: Sequence[str], form: Form) -> list[Part]:
+def _few(names: Sequence[str], most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _of_files(listing: Listing, columns: Sequence[str], form: Form) -> list[Part]:
     """Row groups of parquet files, whole files of other kinds; every file is seen to hold the columns."""
     found: list[Part] = []
     problems: list[str] = []
     damaged: list[str] = []
     first: dict[str, tuple[str, str]] = {}
+    met: set[str] = set()
     names: list[str] = []
-    for number, file in enumerate(files):
-        given = _given(file, root)
+    lacking: dict[str, list[str]] = {}
+    for number, (file, base) in enumerate(zip(listing.files, listing.bases, strict=True)):
+        given = _given(file, base)
+        inside = dict(given)
         try:
             held, groups = form_of(file, form)
+            own = form
+            if FORMATS[file.suffix.lower()] == "csv" and form.encoding is None:
+                own = replace(form, encoding=encoding_of(file))
         except DataError as error:
             damaged.append(str(error))
             continue
-        names = names or [*held, *(name for name, _ in given)]
-        lacking = [c for c in columns if c not in held and c not in dict(given)]
-        if lacking:
-            problems.append(f"{file.name}: no column {', '.join(map(repr, lacking))}")
-        for name in columns:
-            if name in dict(given) or name not in held:
+        names = names or [*held, *(name for name in inside if name not in held)]
+        met |= {c for c in columns if c in held or c in inside}
+        if absent := [c for c in columns if c not in held and c not in inside]:
+            lacking[file.name] = absent
+            problems.append(f"{file.name}: no column {', '.join(map(repr, absent))}")
+        for name in (c for c in columns if c in held):
+            if name in inside:
+                folder = f"{name}={inside[name] if inside[name] is not None else NO_VALUE}"
+                problems.append(f"{file.name}: {name!r} is a column of the file and of its folder {folder}; keep one")
                 continue
             kind = held[name]
             where, elsewhere = first.setdefault(name, (file.name, kind))
             if "unknown" not in (kind, elsewhere) and kind != elsewhere:
                 problems.append(f"{file.name}: {name!r} holds {kind}, in {where} {elsewhere}")
-        found += [Part((number, group), str(file.absolute()), form, given) for group in range(groups)]
+        found += [Part((number, group), str(file), own, given) for group in range(groups)]
+    absent = [c for c in columns if c not in met]
+    shown = shown_source(listing.root or (listing.files[0] if len(listing.files) == 1 else list(listing.files)))
+    if absent and names:
+        # What no file has is said once.
+        nowhere = f"columns not in {shown}: {absent}; it has {names[:12]}"
+        if not damaged:
+            raise DataError(nowhere)
+        problems = [nowhere, *(p for p in problems if not any(p.startswith(f"{f}: no column") for f in lacking))]
     if damaged:
-        raise DataError(listed(damaged, "files that cannot be read"), damaged)
-    missing_everywhere = [c for c in columns if c not in first and all(c not in dict(_given(f, root)) for f in files)]
-    if missing_everywhere:
-        where = shown_source(root or (files[0] if len(files) == 1 else files))
-        raise DataError(f"columns not in {where}: {missing_everywhere}; it has {names[:12]}")
+        head = "files that cannot be read" + (", and files with another form than the rest" if problems else "")
+        raise DataError(listed([*damaged, *problems], head), [*damaged, *problems])
     if problems:
         raise DataError(listed(problems, "files with another form than the rest"), problems)
     if not found:
-        raise DataError(f"{shown_source(root or files)} holds no rows")
+        raise DataError(f"{shown} holds no rows")
     return found
 
 
-def _given(file: Path, root: Path | None) -> tuple[tuple[str, str | None], ...]:
-    """Columns in the names of the folders below the source, as ``wave=2024``."""
-    folders = file.relative_to(root).parts[:-1] if root else file.parts[:-1]
+def _given(file: Path, base: Path | None) -> tuple[tuple[str, str | None], ...]:
+    """Columns in the names of the folders below the source, as ``wave=2024``; what lies above it means nothing."""
+    folders = file.relative_to(base).parts[:-1] if base else ()
     pairs = [part.split("=", 1) for part in folders if "=" in part.strip("=")]
     return tuple((name, None if value == NO_VALUE else unquote(value)) for name, value in pairs)
 
@@ -252,29 +263,24 @@ def _with(batch: pa.RecordBatch, given: dict[str, str | None], columns: Sequence
 
 
 def _of_dataset(dataset: ds.Dataset, columns: Sequence[str]) -> list[Part]:
+    require_distinct(dataset.schema.names)
     absent = [c for c in columns if c not in dataset.schema.names]
     if absent:
         raise DataError(f"columns not in the Dataset: {absent}; it has {dataset.schema.names[:12]}")
     parts = []
-    for number, fragment in enumerate(dataset.get_fragments()):
+    try:
+        fragments = list(dataset.get_fragments())
+    except ValueError as error:
+        raise DataError(
+            f"the Dataset cannot be cut into parts ({_first_line(error)}); give the Dataset without filter or "
+            "projection, and choose rows by giving only their files, or a Table of them"
+        ) from error
+    for number, fragment in enumerate(fragments):
         pieces = list(fragment.split_by_row_group()) if hasattr(fragment, "split_by_row_group") else [fragment]
         parts += [Part((number, group), held=(piece, dataset.schema)) for group, piece in enumerate(pieces)]
     if not parts:
         raise DataError("the Dataset holds no rows")
     return parts
-
-
-def shown_source(source: Any) -> str:
-    """A source in a message: its name, without the folders above it.
-
-    Examples
-    --------
-    >>> shown_source("answers/2024.parquet")
-    '2024.parquet'
-    """
-    if isinstance(source, (str, Path)):
-        return Path(source).name
-    return f"{len(source)} files" if isinstance(source, list) else f"the {type(source).__name__}"
 
 
 def _first_line(error: Exception) -> str:

@@ -19,10 +19,13 @@ from csi_lab.resampling import Method, Replicates
 from csi_lab.scaleout.columns import Recode
 from csi_lab.scaleout.described import NOT_OFFERED, described, notes_of, require_varying
 from csi_lab.scaleout.engines import Engine
+from csi_lab.scaleout.files import Listing, listing_of
+from csi_lab.scaleout.memory import MEMORY
 from csi_lab.scaleout.readers import Form
 from csi_lab.scaleout.scan import scan
 from csi_lab.scaleout.scanned import Scan
-from csi_lab.scaleout.sources import files_of
+from csi_lab.scaleout.sources import remarks_on
+from csi_lab.study.cells import number
 from csi_lab.study.datasets import find_study, packaged_file
 from csi_lab.study.document import shown_path
 from csi_lab.study.specification import Study, load_study
@@ -30,6 +33,10 @@ from csi_lab.study.stated import Stated
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+class NoRowsError(DataError, AttributeError):
+    """Rows are asked for that were never in memory together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +49,8 @@ class StreamedSurvey(Stated):
     ----------
     study
         What the study file says.
-    source
-        The files of the answers.
+    listing
+        The files of the answers as they were when the survey was opened; later passes read these and refuse others.
     scan
         The sums of the pass.
     notes
@@ -53,17 +60,33 @@ class StreamedSurvey(Stated):
     """
 
     study: Study
-    source: tuple[Path, ...]
+    listing: Listing
     scan: Scan
     notes: tuple[str, ...]
     fingerprint: str
-    root: Path | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def source(self) -> tuple[Path, ...]:
+        """The files of the answers."""
+        return self.listing.files
 
     @property
     def frame(self) -> NoReturn:
         """There is none: the rows were never in memory together."""
-        raise AttributeError(f"the survey {self.name!r} was read in a stream and has no frame of rows. {NOT_OFFERED}")
+        raise self._no_rows()
+
+    @property
+    def columns(self) -> NoReturn:
+        """There are none, as there is no frame."""
+        raise self._no_rows()
+
+    def _no_rows(self) -> NoRowsError:
+        # An AttributeError too, so that a function which can do without rows finds that there is no such attribute.
+        return NoRowsError(
+            f"the survey {self.name!r} was read in a stream and has no frame of rows. Scores and index of every "
+            f"respondent are written by csi_lab.scaleout.write_scores(survey, fit, folder). {NOT_OFFERED}"
+        )
 
     def moments(self, items: Sequence[str] | None = None, missing: Missing = "listwise") -> Moments:
         """Weighted count, means and covariances of ``items`` (default: all), with the weights of the design.
@@ -145,7 +168,7 @@ class StreamedSurvey(Stated):
     def _pass(self, items: tuple[str, ...], *, patterns: bool = False) -> Scan:
         recodes = recodes_of(self.study)
         return scan(
-            list(self.source) if self.root is None else self.root,
+            self.listing,
             {name: recodes[name] for name in items},
             design=Design(weights=self.design.weights) if patterns else self.design,
             patterns=patterns,
@@ -205,6 +228,7 @@ class StreamedSurvey(Stated):
 def open_survey(
     path_or_name: str | Path,
     *,
+    memory: float = MEMORY,
     seed: int = 0,
     engine: Engine = "local",
     client: Any = None,
@@ -220,8 +244,8 @@ def open_survey(
     ----------
     path_or_name
         Path of a ``study.yaml`` or of its folder, or the name of a study, as for :func:`csi_lab.load_survey`.
-    seed
-        Of the random groups.
+    memory, seed
+        Megabytes for the sums, and seed of the random groups, as in :func:`csi_lab.scaleout.scan`.
     engine, client, threads, progress
         As in :func:`csi_lab.scaleout.engines.run`.
 
@@ -247,12 +271,13 @@ def open_survey(
     """
     path = find_study(path_or_name)
     study = load_study(path)
-    root, files = data_files(path, study)
-    _require_streamable(study, files)
+    listing = data_files(path, study)
+    _require_streamable(study)
     stated = _Unread(study)
     settings = {
+        "memory": memory,
         "seed": seed,
-        "form": Form(study.data.delimiter, study.data.encoding or "utf-8", study.data.decimal),
+        "form": Form(study.data.delimiter, study.data.encoding, study.data.decimal),
         "engine": engine,
         "client": client,
         "threads": threads,
@@ -261,7 +286,7 @@ def open_survey(
     model = [] if stated.model is None else [stated.model.items]
     sets = [s for s in dict.fromkeys(map(tuple, [*model, *stated.constructs.values()])) if set(s) != set(stated.items)]
     found = scan(
-        list(files) if root is None else root,
+        listing,
         recodes_of(study),
         design=stated.design,
         by=study.segments,
@@ -269,9 +294,11 @@ def open_survey(
         counts=True,
         **settings,
     )
+    listing.require_unchanged()  # while they were read
     require_varying(found)
-    notes = tuple(notes_of(study, found, files))
-    return StreamedSurvey(study, tuple(files), found, notes, fingerprint(path, files, root), root, settings)
+    first, *rest = notes_of(study, found, listing.files)
+    notes = (first, *remarks_on(listing, settings["form"]), *found.notes, *rest)
+    return StreamedSurvey(study, listing, found, notes, fingerprint(path, listing), settings)
 
 
 @dataclass(frozen=True)
@@ -296,13 +323,13 @@ def unread(path_or_name: str | Path) -> tuple[Stated, str]:
     """
     path = find_study(path_or_name)
     study = load_study(path)
-    root, files = data_files(path, study)
-    _require_streamable(study, files)
-    return _Unread(study), fingerprint(path, files, root)
+    listing = data_files(path, study)
+    _require_streamable(study)
+    return _Unread(study), fingerprint(path, listing)
 
 
-def data_files(path: Path, study: Study) -> tuple[Path | None, list[Path]]:
-    """The folder, if it is one, and the files of a study's answers.
+def data_files(path: Path, study: Study) -> Listing:
+    """The files of a study's answers.
 
     Raises
     ------
@@ -312,26 +339,25 @@ def data_files(path: Path, study: Study) -> tuple[Path | None, list[Path]]:
     Examples
     --------
     >>> path = find_study("mobile")
-    >>> [file.suffix for file in data_files(path, load_study(path))[1]]
+    >>> [file.suffix for file in data_files(path, load_study(path)).files]
     ['.csv']
     """
     data = study.data
     if data.package is not None:
-        return None, [packaged_file(data.package, data.file)]
+        return listing_of(packaged_file(data.package, data.file))
     place = path.parent / data.file
     try:
-        return files_of(place)
+        return listing_of(place)
     except DataError as error:
         raise DataError(f"{shown_path(place)}: {error}; correct `data: file` (relative to the study file)") from None
 
 
-def fingerprint(path: Path, files: Sequence[Path], root: Path | None = None) -> str:
-    """SHA-256 of the study file, and of names, sizes and times of the files of answers."""
+def fingerprint(path: Path, listing: Listing) -> str:
+    """SHA-256 of the study file, and of names, sizes and times of the files of answers as they were listed."""
     digest = hashlib.sha256(path.read_bytes())
-    for file in files:
-        stat = file.stat()
-        name = (file.relative_to(root) if root else Path(file.name)).as_posix()
-        digest.update(f"\0{name}\0{stat.st_size}\0{stat.st_mtime_ns}".encode())
+    for file, (size, changed) in zip(listing.files, listing.stamps, strict=True):
+        name = (file.relative_to(listing.root) if listing.root else Path(file.name)).as_posix()
+        digest.update(f"\0{name}\0{size}\0{changed}".encode())
     return digest.hexdigest()
 
 
@@ -346,28 +372,21 @@ def recodes_of(study: Study) -> dict[str, Recode]:
     found = {}
     for name, item in study.items.items():
         low, high = study.bounds[name]
-        codes = tuple(float(c) for c in study.missing[name] if not isinstance(c, str) or _is_number(c))
-        found[name] = Recode(low, high, codes, item.reversed, study.checks.outside_scale)
+        read = {code: number(code, study.data.decimal) for code in study.missing[name]}
+        codes = tuple(x for x in read.values() if x is not None)
+        texts = tuple(str(code).strip() for code, x in read.items() if x is None)
+        found[name] = Recode(low, high, codes, item.reversed, study.checks.outside_scale, texts)
     return found
 
 
-def _is_number(code: str) -> bool:
-    try:
-        float(code)
-    except ValueError:
-        return False
-    return True
-
-
-def _require_streamable(study: Study, files: Sequence[Path]) -> None:
+def _require_streamable(study: Study) -> None:
     """Refuse what a study file may ask for and a stream cannot do, all at once."""
     problems = []
     if study.scale and study.scale.labels:
         problems.append("scale: labels: answer texts are not mapped in a stream; store numbers")
     if study.checks.duplicate_id == "first":
         problems.append("checks: duplicate_id: first: ids are not compared in a stream; remove the copies beforehand")
-    text = sorted({c for codes in study.missing.values() for c in codes if isinstance(c, str) and not _is_number(c)})
-    if text and files[0].suffix.lower() in (".csv", ".tsv"):
-        problems.append(f"missing_codes: {text} are texts in number columns; leave these cells empty, or store numbers")
+    if study.checks.outside_scale == "keep":
+        problems.append("checks: outside_scale: keep: answers are cleaned in memory; write `missing` or `error` here")
     if problems:
         raise SpecError(listed(problems, f"the study {study.name!r} cannot be read in a stream"), problems)
