@@ -26,7 +26,7 @@ def write_coverage(people: Population) -> None:
         print(f"{setting.name}: {setting.words}\n{tables[setting.name].round(3).to_string()}", flush=True)
         if setting is coverage.SETTINGS[0]:
             _save(coverage.plot_first(every, float(people.truth[0])), "coverage_intervals.png")
-    settings = [f"* {s.name}: {s.words}; {s.samples} samples." for s in coverage.SETTINGS]
+    settings = [f"* {s.name}: {s.words}; {s.samples:,} samples." for s in coverage.SETTINGS]
     page.write("settings", "\n".join(settings))
     page.write("intervals", "\n".join(f"* **{name}**: {words}." for name, words in coverage.INTERVALS.items()))
     page.write("census", page.markdown(coverage.truth_as_text(true)))

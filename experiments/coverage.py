@@ -204,7 +204,8 @@ def errors_by_setting(tables: dict[str, pd.DataFrame]) -> list[pd.DataFrame]:
     """Stated over true standard error and, in parentheses, bias in standard deviations; a table per setting."""
 
     def cell(row: pd.Series) -> str:
-        return f"{row['se_ratio']:.2f} ({row['bias']:+.2f})"
+        # Adding 0 turns -0.0 into 0.0.
+        return f"{row['se_ratio']:.2f} ({round(row['bias'], 2) + 0.0:+.2f})"
 
     return [_cells(name, table, [DESIGN_BASED, WEIGHTS_ONLY, IGNORED], cell) for name, table in tables.items()]
 

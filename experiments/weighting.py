@@ -30,7 +30,7 @@ LINKED = "faults_class"
 
 STEPS = {
     "no weights": "respondents as they come",
-    "base weights": "1 / probability of selection: the provinces get their shares back",
+    "base weights": "inverse probability of selection: the provinces get their shares back",
     "non-response cells": "base weights; in each cell of age and town or country, respondents take over the weight of "
     "those who did not answer",
     "raked": "then raked to the register: province, operator, age",

@@ -137,6 +137,84 @@ def test_expected_biases_are_their_closed_forms(people):
     assert found["non-response cells"] == pytest.approx(within, rel=1e-9)
 
 
+def cells_of(name: str) -> dict[str, list[float]]:
+    """Numbers of a table of the page, by the name in their first cell; words between them left out."""
+    found = {}
+    for key, line in rows_of(name).items():
+        cells = [cell.strip() for cell in line.split("|")[2:-1]]
+        found[key] = [x for cell in cells if re.match(r"[-+]?\d", cell) for x in numbers(cell.replace("±", " "))]
+    return found
+
+
+def test_words_about_ways_of_drawing_hold():
+    """Chapter 1: who is biased, that clusters scatter more, that few unequal towns give too narrow an interval."""
+    bias = {name: row[:2] for name, row in cells_of("many draws").items() if name != "way"}
+    chance = {way.name for way in CHANCE}
+    assert all((abs(b) < 3.5 * e) == (name in chance) for name, (b, e) in bias.items())
+    sd = {name: row[2] for name, row in cells_of("many draws").items() if name != "way"}
+    assert sd["judgement"] == 0
+    assert sd["two-stage clusters"] > sd["clusters by size"] > 1.1 * sd["simple random"]
+    # The standard deviation of 400 samples is known to 3.5 %.
+    assert all(
+        abs(sd[name] / sd["simple random"] - 1) < 0.1 for name in ("stratified, proportional", "stratified, Neyman")
+    )
+    held = {name: row[4] for name, row in cells_of("many draws").items() if name in chance}
+    assert held.pop("two-stage clusters") < 90
+    assert all(share > 92 for share in held.values())
+
+
+def test_strata_explain_less_than_a_twentieth(people):
+    groups = people.frame.groupby(list(ways.STRATA), observed=True)["index"]
+    between = ((groups.mean() - people.mean_index) ** 2 * groups.size()).sum() / len(people.frame)
+    assert 0 < between / people.frame["index"].var(ddof=0) < 1 / 20
+    assert groups.std().max() < 1.2 * groups.std().min()
+
+
+def test_words_about_weights_hold():
+    """Chapter 2: base weights raise the bias, the register mends little of it, the true probabilities all of it."""
+    expected = {name: row[0] for name, row in cells_of("weights").items() if name in weighting.STEPS}
+    assert expected["base weights"] > expected["no weights"] > 1
+    steps = [expected[name] for name in ("base weights", "non-response cells", "raked", "raked, with faults")]
+    assert steps == sorted(steps, reverse=True)
+    assert steps[-1] > 0.8 * steps[0]
+    assert expected["true probabilities"] == 0
+    held = {name: row[5] for name, row in cells_of("weights").items() if name in weighting.STEPS}
+    assert all(share < 20 for name, share in held.items() if name != "true probabilities")
+    assert held["true probabilities"] > 90
+
+
+def test_words_about_refusals_hold():
+    """All ways are biased upwards, the random sample most; ten times the sample leaves the bias."""
+    rows = {name: row for name, row in cells_of("refusals").items() if name != "way"}
+    for small, small_error, _, large, large_error, rmse in rows.values():
+        assert large > 10 * large_error
+        assert abs(small - large) < 3.5 * np.hypot(small_error, large_error)
+        assert rmse < 1.1 * large
+    assert rows["simple random"][3] == max(row[3] for row in rows.values())
+
+
+def test_words_about_intervals_hold():
+    """Chapter 3: intervals by the design cover; those that ignore it miss the index, and in D the path of the towns."""
+    tables = dict(re.findall(r"\| (\w): interval \|.*\n((?:\|.*\n?)+)", page.block(TEXT, "coverage")))
+    assert set(tables) == {setting.name for setting in coverage.SETTINGS}
+    for name, text in tables.items():
+        lines = {
+            line.split("|")[1].strip(): numbers(line.replace("±", " ").split("|", 2)[2]) for line in text.splitlines()
+        }
+        ours, weights, nothing = (
+            lines[key] for key in (coverage.DESIGN_BASED, coverage.WEIGHTS_ONLY, coverage.IGNORED)
+        )
+        for share, error in zip(ours[::2], ours[1::2], strict=True):
+            assert 93 - 2 * error < share < 97 + 2 * error
+        assert nothing[0] + 3 * nothing[1] < 93
+        if name in "BD":
+            assert weights[0] + 3 * weights[1] < 93
+        if name == "D":
+            assert weights[2] + 3 * weights[3] < 93
+            assert nothing[2] + 3 * nothing[3] < 93
+            assert weights[4] + 2 * weights[5] < 93
+
+
 def test_places_of_the_page_are_all_filled():
     names = re.findall(r"<!-- begin (.+?) -->", TEXT)
     assert len(names) == len(set(names))
@@ -147,6 +225,23 @@ def test_pictures_of_the_page_are_there():
     pictures = re.findall(r"!\[.+?\]\((.+?)\)", TEXT)
     assert len(pictures) == 4
     assert all((page.PAGE.parent / name).read_bytes()[:4] == b"\x89PNG" for name in pictures)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_python_of_the_page_runs(place, capsys):
+    blocks = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+    assert len(blocks) == 2
+    exec(compile(blocks[place], f"docs/sampling.md, block {place}", "exec"), {})
+    shown = capsys.readouterr().out
+    assert ("two-stage sample" in shown and "95% CI" in shown, "PSUs in 'town'" in shown)[place]
+
+
+def test_links_of_the_page_lead_to_its_headings():
+    heads = re.findall(r"^#+ (.+)$", TEXT, flags=re.MULTILINE)
+    anchors = {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+    links = re.findall(r"\]\(#(.+?)\)", TEXT)
+    assert len(links) == 3
+    assert set(links) <= anchors
 
 
 def test_a_place_that_the_page_lacks_is_named():
