@@ -12,6 +12,7 @@ from scipy import special
 from csi_lab.errors import SpecError
 from csi_lab.estimates import estimate_table
 from csi_lab.percent import percent
+from csi_lab.settings import require_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +35,8 @@ class Interval:
         Draws made.
     kind, level
         Of the interval.
+    units_lost
+        Units per quantity without which it has no value, so that the acceleration of BCa does not know them.
     """
 
     estimate: np.ndarray
@@ -44,6 +47,7 @@ class Interval:
     draws: int
     kind: Kind
     level: float
+    units_lost: np.ndarray | int = 0
 
     def to_frame(self, index: Sequence[object], names: Sequence[str]) -> pd.DataFrame:
         """Columns ``estimate, se, low, high``; rows as in :func:`csi_lab.estimates.estimate_table`."""
@@ -53,7 +57,11 @@ class Interval:
     def __str__(self) -> str:
         worst = int(np.max(self.failed, initial=0))
         without = f"; up to {worst} draws without a value left out" if worst else ""
-        return f"{self.kind} intervals at {percent(self.level)} from {self.draws} draws{without}"
+        lost = int(np.max(self.units_lost, initial=0))
+        apart = f"; up to {lost} units without which there is no value left out of the acceleration" if lost else ""
+        none = int((np.isfinite(self.estimate) & ~np.isfinite(self.low)).sum())
+        empty = f"; {none} estimates without an interval" if none else ""
+        return f"{self.kind} intervals at {percent(self.level)} from {self.draws} draws{without}{apart}{empty}"
 
     __repr__ = __str__
 
@@ -86,7 +94,8 @@ def interval(
     estimate
         ``(k...)`` values on the whole sample.
     draws
-        ``(R, k...)`` values on the replicates; NaN where there is none: such draws are left out and counted.
+        ``(R, k...)`` values on the replicates; NaN or infinite where there is none: such draws are left out
+        and counted.
     kind, level
         Of the interval.
     df
@@ -94,14 +103,16 @@ def interval(
     scale
         Factors ``(R,)`` when the draws are those of a jackknife; only ``"normal"`` intervals are then possible.
     jackknife
-        ``(U, k...)`` values with each unit left out in turn, for ``"bca"``.
+        ``(U, k...)`` values with each unit left out in turn, for ``"bca"``; those of a sample with strata as
+        :meth:`csi_lab.resampling.Replicates.influence` gives them. NaN are left out and counted.
     se
         Standard errors of the estimate ``(k...)`` and of the draws ``(R, k...)``, for ``"studentised"``.
 
     Raises
     ------
     SpecError
-        If the kind is unknown or does not fit the draws.
+        If the kind is unknown or does not fit the draws, the level is not between 0 and 1, or the draws have another
+        shape than the estimate.
 
     References
     ----------
@@ -116,8 +127,7 @@ def interval(
     """
     if kind not in KINDS:
         raise SpecError(f"kind={kind!r} is unknown; use one of {list(KINDS)}")
-    if not 0 < level < 1:
-        raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
+    require_level(level)
     if scale is not None and kind != "normal":
         raise SpecError(f"jackknife replicates have no {kind} interval; use kind='normal', or a bootstrap method")
     if kind == "bca" and jackknife is None:
@@ -125,7 +135,13 @@ def interval(
     if kind == "studentised" and se is None:
         raise SpecError("kind='studentised' needs a standard error of every draw; use another kind where there is none")
     estimate, draws = np.asarray(estimate, dtype=float), np.asarray(draws, dtype=float)
+    if draws.shape[1:] != estimate.shape or not draws.ndim:
+        raise SpecError(
+            f"the estimate has shape {estimate.shape}, its draws {draws.shape}: draws need one leading axis more. A "
+            "function of moments must keep their leading axes, as m.mean[..., 0] does and m.mean[0] does not"
+        )
     known = np.isfinite(draws)
+    draws = np.where(known, draws, np.nan)
     failed = (~known).sum(axis=0)
     error = _standard_error(estimate, draws, known, scale)
     tail = (1 - level) / 2
@@ -148,7 +164,8 @@ def interval(
         ends = _quantile(draws, shares[0]), _quantile(draws, shares[1])
     none = ~np.isfinite(estimate)
     low, high = (np.where(none, np.nan, end) for end in ends)
-    return Interval(estimate, np.where(none, np.nan, error), low, high, failed, len(draws), kind, level)
+    lost = 0 if kind != "bca" or jackknife is None else (~np.isfinite(jackknife)).sum(axis=0)
+    return Interval(estimate, np.where(none, np.nan, error), low, high, failed, len(draws), kind, level, lost)
 
 
 def _standard_error(estimate: np.ndarray, draws: np.ndarray, known: np.ndarray, scale: np.ndarray | None) -> np.ndarray:
@@ -195,8 +212,10 @@ def _corrected_shares(
 
 def _acceleration(jackknife: np.ndarray) -> np.ndarray:
     """Efron's acceleration: the skewness of the jackknife influence, divided by six."""
-    gap = jackknife.mean(axis=0) - jackknife
+    known = np.isfinite(jackknife)
     with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(known, jackknife, 0.0).sum(axis=0) / known.sum(axis=0)
+        gap = np.where(known, mean - jackknife, 0.0)
         value = (gap**3).sum(axis=0) / (6 * (gap**2).sum(axis=0) ** 1.5)
     # Without any spread there is nothing to accelerate.
     return np.where((gap == 0).all(axis=0), 0.0, value)

@@ -22,6 +22,7 @@ from csi_lab.replicate_factors import (
     jackknife_factors,
     rao_wu_factors,
 )
+from csi_lab.settings import generator, is_whole
 from csi_lab.units import Units, units_of
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Replicates:
         Parameters
         ----------
         function
-            Takes moments and returns ``(..., k)`` over their leading axes.
+            Takes moments and returns ``(..., k)`` (or ``(...)``) over their leading axes.
         kind, level
             As in :func:`csi_lab.intervals.interval`; jackknife replicates have ``"normal"`` intervals only.
         se
@@ -95,7 +96,7 @@ class Replicates:
         Raises
         ------
         SpecError
-            If the kind does not fit.
+            If the kind does not fit, or the function does not keep the leading axes.
 
         Examples
         --------
@@ -105,14 +106,20 @@ class Replicates:
         >>> bool(found.low < found.estimate < found.high)
         True
         """
+        drawn = np.asarray(function(self.moments), dtype=float)
+        if not drawn.ndim or len(drawn) != self.draws:
+            raise SpecError(
+                f"the function gives an array of shape {drawn.shape} for {self.draws} draws: it must keep the leading "
+                "axes of the moments, as m.mean[..., 0] does and m.mean[0] does not"
+            )
         return interval(
             function(self.point),
-            function(self.moments),
+            drawn,
             kind=kind,
             level=level,
             df=self.df,
             scale=self.scale,
-            jackknife=function(self.jackknife) if kind == "bca" else None,
+            jackknife=self.influence(function(self.jackknife)) if kind == "bca" else None,
             se=(se(self.point), se(self.moments)) if se is not None else None,
         )
 
@@ -128,6 +135,39 @@ class Replicates:
         if self.units is None:
             raise SpecError("BCa needs the units that were resampled; with given replicate weights use kind='bc'")
         return _joined(self.point, [_deleted(self.units, factors) for factors, _ in jackknife_factors(self.units)])
+
+    def influence(self, values: np.ndarray) -> np.ndarray:
+        r"""Jackknife values as the acceleration of BCa needs them when there are several strata.
+
+        In stratum h of :math:`n_h` units from :math:`N_h` the values become
+        :math:`\frac{n_h - 1}{n_h} \sqrt{1 - n_h/N_h}\,(\theta_{(hi)} - \bar\theta_{(h)})`, of which the acceleration is
+        a sixth of the sum of cubes over the sum of squares to the power 3/2 [1]_. With one stratum and no population
+        size this is Efron's formula.
+
+        Parameters
+        ----------
+        values
+            ``(U, k...)`` on the moments of :attr:`jackknife`; NaN where there is none.
+
+        References
+        ----------
+        .. [1] Davison, A. C., & Hinkley, D. V. (1997). Bootstrap Methods and their Application. Cambridge University
+           Press, sec. 5.3 (several samples); the finite population correction as in the rescaled weights.
+        """
+        if self.units is None:
+            return values
+        out = np.full(np.shape(values), np.nan)
+        start = 0
+        for at, fraction in self.units.strata():
+            if fraction == 1:
+                continue
+            part = values[start : start + len(at)]
+            known = np.isfinite(part)
+            with np.errstate(invalid="ignore"):
+                gap = part - np.where(known, part, 0.0).sum(axis=0) / known.sum(axis=0)
+            out[start : start + len(at)] = (1 - 1 / len(at)) * np.sqrt(1 - fraction) * gap
+            start += len(at)
+        return out
 
     def constant_items(self) -> dict[str, int]:
         """Items that do not vary in some replicate, with the number of such replicates."""
@@ -249,8 +289,8 @@ def replicates(
             f"method={method!r} would ignore the strata and PSUs of the design; use 'rao-wu' or 'jackknife'"
         )
     if method == "random groups":
-        generator = np.random.default_rng(rng)
-        return replicates_of(units.grouped(min(GROUPS, units.rows), generator), draws, generator, method)
+        source = generator(rng)
+        return replicates_of(units.grouped(min(GROUPS, units.rows), source), draws, source, method)
     return replicates_of(units, draws, rng, method)
 
 
@@ -292,7 +332,7 @@ def replicates_of(
     if method != "bootstrap":
         units.require_pairs()
     make = bootstrap_factors if method == "bootstrap" else rao_wu_factors
-    parts = [units.combine(make(units, k, child)) for k, child in blocks_of_draws(draws, np.random.default_rng(rng))]
+    parts = [units.combine(make(units, k, child)) for k, child in blocks_of_draws(draws, generator(rng))]
     return Replicates(units.point, _joined(units.point, parts), method, units.df, None, units)
 
 
@@ -307,7 +347,7 @@ def require_draws(draws: Any, least: int = 2) -> None:
     SpecError
         With the least number.
     """
-    if not isinstance(draws, (int, np.integer)) or draws < least:
+    if not is_whole(draws) or draws < least:
         raise SpecError(f"draws={draws!r}: a whole number of at least {least} is needed, 1,000 or more for a report")
 
 

@@ -9,7 +9,7 @@ from conftest import REFERENCE
 
 import csi_lab as csi
 from csi_lab import DataError, Design, EstimationError, SpecError
-from csi_lab.intervals import interval
+from csi_lab.intervals import _acceleration, interval
 from csi_lab.moments import Moments
 from csi_lab.resampling import GROUPS, LARGE, replicates, requested
 from csi_lab.sem import pls
@@ -354,3 +354,63 @@ def test_units_that_were_certain_bring_no_variance():
         alone = rest.interval(lambda m: m.sums[..., 0] + m.origin[0] * m.weight, kind="normal")
         assert whole.se == pytest.approx(alone.se, rel=1e-9)
         assert whole.se > 0
+
+
+def test_acceleration_of_strata_is_the_skewness_of_the_draws_over_six():
+    """Stratified mean, 200 and 10 rows, sampled from 400 and 11: a sixth of the skewness of the bootstrap mean, of
+    third moment sum W^3 (1 - f)^1.5 m3 / n^2 and variance sum W^2 (1 - f) m2 / n."""
+    y = np.random.default_rng(0).exponential(size=210)
+    frame = pd.DataFrame({"y": y, "s": [0] * 200 + [1] * 10})
+    frame["w"], frame["N"] = np.where(frame["s"] == 0, 0.2 / 200, 0.8 / 10), np.where(frame["s"] == 0, 400, 11)
+    for population in (None, "N"):
+        made = replicates(frame, Design(weights="w", strata="s", population=population), items=["y"], draws=50, rng=1)
+        third = second = 0.0
+        for share, size, fraction in ((0.2, 200, 0.5), (0.8, 10, 10 / 11)):
+            part, kept = y[:200] if size == 200 else y[200:], 1.0 if population is None else 1 - fraction
+            e = part - part.mean()
+            third += share**3 * kept**1.5 * (e**3).mean() / size**2
+            second += share**2 * kept * (e**2).mean() / size
+        found = _acceleration(made.influence(made.jackknife.mean))
+        assert found[0] == pytest.approx(third / second**1.5 / 6, rel=1e-9)
+
+
+def test_acceleration_of_a_simple_sample_is_efrons(mobi):
+    made = replicates(mobi[["CUSA1", "CUSA2"]], draws=50, rng=1)
+    correlation = made.jackknife.corr[:, 0, 1]
+    assert _acceleration(made.influence(correlation)) == pytest.approx(_acceleration(correlation), rel=1e-9)
+
+
+def test_a_unit_that_cannot_be_left_out_is_left_out_of_the_acceleration_and_counted():
+    """Without its last row the first item does not vary, and the correlation does not exist."""
+    frame = pd.DataFrame({"a": [1, 1, 1, 1, 1, 1, 2], "b": [1, 2, 3, 4, 5, 6, 8]})
+    found = replicates(frame, draws=500, rng=1).interval(lambda m: m.corr[..., 0, 1], kind="bca")
+    assert found.low < found.high
+    assert found.units_lost == 1
+    assert "1 units without which there is no value left out of the acceleration" in str(found)
+
+
+def test_infinite_draws_have_no_value():
+    found = interval(np.array(2.0), np.array([1.0, 2.0, 3.0, np.inf, -np.inf]), level=0.5)
+    assert (float(found.low), float(found.high)) == (1.5, 2.5)
+    assert found.failed == 2
+    assert found.se == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("function", [lambda m: m.mean[0], lambda m: 3.0, lambda m: m.mean.mean(axis=0)])
+def test_a_function_that_loses_the_draws_is_refused(mobi, function):
+    """m.mean[0] is an item of the sample, but a draw of the stack: its spread would be one of items."""
+    with pytest.raises(SpecError, match=r"leading axes|leading axis"):
+        replicates(mobi[["CUSA1", "CUSA2"]], draws=50, rng=1).interval(function)
+
+
+def test_estimates_without_an_interval_are_counted():
+    """All draws above the estimate: no bias correction exists."""
+    found = interval(np.array([0.0]), np.arange(1.0, 6.0)[:, None], kind="bc")
+    assert np.isnan(found.low).all()
+    assert "1 estimates without an interval" in str(found)
+
+
+@pytest.mark.parametrize("rng", ["x", -1, 1.5, None, True, np.random.RandomState(1)])
+def test_seeds_that_cannot_be_repeated_are_refused(mobi, rng):
+    with pytest.raises(SpecError, match=r"rng=.* must be a whole number >= 0 \(the seed\) or a numpy Generator"):
+        replicates(mobi[["CUSA1", "CUSA2"]], draws=50, rng=rng)

@@ -172,7 +172,9 @@ class Estimation:
             level=self.level,
             df=self.replicates.df,
             scale=self.replicates.scale,
-            jackknife=_where_solved(self._jackknifed, quantity) if self.kind == "bca" else None,
+            jackknife=self.replicates.influence(_where_solved(self._jackknifed, quantity))
+            if self.kind == "bca"
+            else None,
         )
 
     @cached_property
