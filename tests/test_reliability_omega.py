@@ -270,6 +270,33 @@ def test_composites_refuse_what_they_cannot_use():
         rho_a(np.eye(2), [1, 1, 1])
     with pytest.raises(DataError, match="not numbers"):
         rho_c(["a", "b"])
+    with pytest.raises(DataError, match="needs correlations, with 1 on the diagonal; it holds 4"):
+        rho_a([[4, 1], [1, 1]], [1, 1])
+
+
+def test_scores_that_do_not_vary_have_no_rho_a():
+    """Weights of zero, and items that cancel: NaN for that draw only, and no warning."""
+    corr = np.array([[1.0, 1.0], [1.0, 1.0]])
+    found = rho_a(corr, [[0.0, 0.0], [1.0, -1.0], [1.0, 1.0]])
+    assert np.isnan(found[:2]).all()
+    assert found[2] == pytest.approx(1)
+
+
+def test_reliabilities_of_blocks_side_by_side_are_those_of_each_block():
+    """What PLS reports for all its blocks at once is the same arithmetic as that of one block."""
+    from csi_lab.reliability.composite import rho_a_of_blocks, rho_c_of_blocks
+
+    rng = np.random.default_rng(3)
+    corr = np.corrcoef(rng.normal(size=(60, 5)) + rng.normal(size=(60, 1)), rowvar=False)
+    member = np.array([[1, 0], [1, 0], [0, 1], [0, 1], [0, 1]])
+    loadings, raw = rng.uniform(0.3, 0.9, 5), rng.uniform(0.5, 1, 5)
+    parts = [np.flatnonzero(column) for column in member.T]
+    weights = np.empty(5)
+    for at in parts:
+        weights[at] = raw[at] / np.sqrt(raw[at] @ corr[np.ix_(at, at)] @ raw[at])
+    apart = [(rho_a(corr[np.ix_(at, at)], raw[at]), rho_c(loadings[at])) for at in parts]
+    assert rho_a_of_blocks(weights, corr, member) == pytest.approx([float(a) for a, _ in apart], rel=1e-12)
+    assert rho_c_of_blocks(loadings, member) == pytest.approx([float(c) for _, c in apart], rel=1e-12)
 
 
 def test_prophecy_and_its_inverse():
@@ -278,8 +305,12 @@ def test_prophecy_and_its_inverse():
     assert spearman_brown(np.array([0.0, 1.0]), 5).tolist() == [0.0, 1.0]
     with pytest.raises(SpecError, match="length=0"):
         spearman_brown(0.5, 0)
-    with pytest.raises(SpecError, match="between 0 and 1"):
+    with pytest.raises(SpecError, match="target=1 must lie between 0 and 1"):
         length_for(0.5, 1)
+    with pytest.raises(DataError, match="reliabilities are not numbers"):
+        spearman_brown("high")
+    with pytest.raises(SpecError, match="length='2'"):
+        spearman_brown(0.5, "2")  # type: ignore[arg-type]
 
 
 def test_standard_error_of_measurement():

@@ -300,8 +300,11 @@ def _interval_table(found: Interval, names: Sequence[str]) -> pd.DataFrame:
 
 def _alpha(cov: np.ndarray) -> np.ndarray:
     """Alpha from covariance matrices ``(..., k, k)``, one value per matrix; NaN where the sum does not vary."""
-    k = cov.shape[-1]
-    own, total = np.trace(cov, axis1=-2, axis2=-1), cov.sum(axis=(-2, -1))
+    return alpha_of_sums(cov.shape[-1], np.trace(cov, axis1=-2, axis2=-1), cov.sum(axis=(-2, -1)))
+
+
+def alpha_of_sums(k: Any, own: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """Alpha of k items from the sum of their variances and the variance of their sum; NaN where that does not vary."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(total > 1e-12 * own, k / (k - 1) * (1 - own / total), np.nan)
 
@@ -326,8 +329,7 @@ def _alpha_if_deleted(cov: np.ndarray) -> np.ndarray:
     variances = np.diagonal(cov, axis1=-2, axis2=-1)
     total = cov.sum(axis=(-2, -1))[..., None] - 2 * cov.sum(axis=-1) + variances
     own = variances.sum(axis=-1)[..., None] - variances
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(total > 1e-12 * own, k / (k - 1) * (1 - own / total), np.nan)
+    return alpha_of_sums(k, own, total)
 
 
 def _item_rest(cov: np.ndarray) -> np.ndarray:

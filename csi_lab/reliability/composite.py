@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from csi_lab.errors import DataError, EstimationError, SpecError
+from csi_lab.settings import is_number, require_level
 
 
 def rho_c(loadings: Any) -> np.ndarray:
@@ -27,7 +28,8 @@ def rho_c(loadings: Any) -> np.ndarray:
     Raises
     ------
     DataError
-        If a loading lies outside -1 to 1 (unstandardised loadings, or a Heywood case) or is missing in all draws.
+        If a loading lies outside -1 to 1 (unstandardised loadings, or a Heywood case) or is no number; a draw with a
+        NaN among its loadings is NaN.
 
     Notes
     -----
@@ -49,8 +51,13 @@ def rho_c(loadings: Any) -> np.ndarray:
             f"loadings outside -1 to 1: {l[np.abs(l) > 1 + 1e-9].ravel()[:5].tolist()}; "
             "rho_C needs standardised loadings of a proper solution"
         )
-    common = l.sum(axis=-1) ** 2
-    return common / (common + (1 - l**2).sum(axis=-1))
+    return rho_c_of_blocks(l, np.ones((l.shape[-1], 1)))[..., 0]
+
+
+def rho_c_of_blocks(loadings: np.ndarray, member: np.ndarray) -> np.ndarray:
+    """:func:`rho_c` of every block ``(..., J)``, from own loadings ``(..., p)`` and ``member (p, J)`` of 0 and 1."""
+    common = (loadings @ member) ** 2
+    return common / (common + (1 - loadings**2) @ member)
 
 
 def rho_a(corr: Any, weights: Any) -> np.ndarray:
@@ -74,12 +81,12 @@ def rho_a(corr: Any, weights: Any) -> np.ndarray:
     Raises
     ------
     DataError
-        If the shapes do not fit.
+        If the shapes do not fit, or the matrices hold covariances.
 
     Notes
     -----
     Agrees with R seminr 2.3.4 to 1e-10 (``tests/reference/pls``, rhoA). It may exceed 1 or be negative in small or
-    contradictory blocks, and is then returned as it is.
+    contradictory blocks, and is then returned as it is. NaN where the scores do not vary.
 
     References
     ----------
@@ -97,13 +104,29 @@ def rho_a(corr: Any, weights: Any) -> np.ndarray:
         raise DataError(f"k weights need k x k correlations; got shapes {w.shape} and {r.shape}")
     if w.shape[-1] == 1:
         return np.ones(np.broadcast_shapes(r.shape[:-2], w.shape[:-1]))
-    w = w / np.sqrt((w[..., None, :] @ r @ w[..., None])[..., 0])
-    squares = w**2
     own = np.diagonal(r, axis1=-2, axis2=-1)
-    between = (w[..., None, :] @ r @ w[..., None])[..., 0, 0] - (squares * own).sum(axis=-1)
-    length = squares.sum(axis=-1)
+    if (np.abs(own - 1) > 1e-8).any():
+        raise DataError(
+            f"rho_A needs correlations, with 1 on the diagonal; it holds {own[np.abs(own - 1) > 1e-8].ravel()[0]:g}: "
+            "divide by the standard deviations, and give weights of standardised items"
+        )
+    variance = (w[..., None, :] @ r @ w[..., None])[..., 0]
     with np.errstate(divide="ignore", invalid="ignore"):
-        return length**2 * between / (length**2 - (squares**2).sum(axis=-1))
+        unit = w / np.sqrt(np.where(variance > 0, variance, np.nan))
+    return rho_a_of_blocks(unit, r, np.ones((r.shape[-1], 1)))[..., 0]
+
+
+def rho_a_of_blocks(weights: np.ndarray, corr: np.ndarray, member: np.ndarray) -> np.ndarray:
+    """:func:`rho_a` of every block ``(..., J)``.
+
+    ``weights (..., p)`` give each block a score of variance 1, ``corr (..., p, p)`` are the correlations of all items,
+    ``member (p, J)`` is 1 where the item belongs to the block. A block of one item has no error to tell: NaN.
+    """
+    size = weights**2 @ member
+    spread = weights[..., None] * member
+    common = (spread * (corr @ spread)).sum(axis=-2) - size
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return size**2 * common / (size**2 - weights**4 @ member)
 
 
 def spearman_brown(reliability: Any, length: float = 2.0) -> Any:
@@ -121,11 +144,14 @@ def spearman_brown(reliability: Any, length: float = 2.0) -> Any:
     Returns
     -------
     float or ndarray
+        NaN where :math:`1 + (m - 1) r` is not positive, so that no parallel parts agree like this.
 
     Raises
     ------
+    DataError
+        If reliabilities are no numbers.
     SpecError
-        If the length is not positive.
+        If the length is no positive number.
 
     References
     ----------
@@ -136,9 +162,9 @@ def spearman_brown(reliability: Any, length: float = 2.0) -> Any:
     >>> round(spearman_brown(0.6970), 4)
     0.8214
     """
-    if not length > 0:
+    if not is_number(length) or not 0 < length < np.inf:
         raise SpecError(f"length={length!r}: a scale can be half or twice as long, but not {length!r} times")
-    r = np.asarray(reliability, dtype=float)
+    r = _floats(reliability, "reliabilities")
     with np.errstate(divide="ignore", invalid="ignore"):
         longer = np.where(1 + (length - 1) * r > 0, length * r / (1 + (length - 1) * r), np.nan)
     return float(longer) if longer.ndim == 0 else longer
@@ -162,8 +188,8 @@ def length_for(reliability: float, target: float) -> float:
     >>> round(length_for(0.6, 0.8), 3)
     2.667
     """
-    if not (0 < reliability < 1 and 0 < target < 1):
-        raise SpecError(f"reliability={reliability!r} and target={target!r} must lie between 0 and 1")
+    require_level(reliability, "reliability", 0.6)
+    require_level(target, "target", 0.8)
     return target * (1 - reliability) / (reliability * (1 - target))
 
 
@@ -189,7 +215,7 @@ def standard_error_of_measurement(sd: Any, reliability: Any) -> Any:
     >>> float(standard_error_of_measurement(14.72, 0.7701).round(2))
     7.06
     """
-    s, r = np.asarray(sd, dtype=float), np.asarray(reliability, dtype=float)
+    s, r = _floats(sd, "standard deviations"), _floats(reliability, "reliabilities")
     if (s < 0).any():
         raise DataError(f"a standard deviation is not negative; got {sd!r}")
     if (r > 1).any():
@@ -197,11 +223,15 @@ def standard_error_of_measurement(sd: Any, reliability: Any) -> Any:
     return s * np.sqrt(1 - r)
 
 
-def _numbers(values: Any, what: str) -> np.ndarray:
+def _floats(values: Any, what: str) -> np.ndarray:
     try:
-        x = np.asarray(values, dtype=float)
+        return np.asarray(values, dtype=float)
     except (TypeError, ValueError):
         raise DataError(f"{what} are not numbers") from None
+
+
+def _numbers(values: Any, what: str) -> np.ndarray:
+    x = _floats(values, what)
     if not x.ndim or not x.shape[-1]:
         raise DataError(f"{what} must be an array over items, got {values!r}")
     return x

@@ -11,7 +11,10 @@ from itertools import pairwise
 import numpy as np
 
 from csi_lab.model import PathModel
+from csi_lab.reliability.alpha import alpha_of_sums
+from csi_lab.reliability.composite import rho_a_of_blocks, rho_c_of_blocks
 from csi_lab.sem.algorithm import LARGEST_VIF, Layout, Solution
+from csi_lab.validity.measurement import average_variance_extracted
 
 
 def own_loadings(solution: Solution, layout: Layout) -> np.ndarray:
@@ -34,10 +37,8 @@ def alpha(cov: np.ndarray, layout: Layout) -> np.ndarray:
     [0.6667, 1.0]
     """
     k = layout.member.sum(axis=0)
-    total = _within(cov, layout)
     own = np.diagonal(cov, axis1=-2, axis2=-1) @ layout.member
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(k > 1, k / (k - 1) * (1 - own / total), 1.0)
+    return np.where(k > 1, alpha_of_sums(k, own, _within(cov, layout)), 1.0)
 
 
 def rho_a(weights: np.ndarray, corr: np.ndarray, layout: Layout) -> np.ndarray:
@@ -55,25 +56,17 @@ def rho_a(weights: np.ndarray, corr: np.ndarray, layout: Layout) -> np.ndarray:
     .. [1] Dijkstra, T. K., & Henseler, J. (2015). Consistent partial least squares path modeling. MIS Quarterly,
        39(2), 297-316.
     """
-    size = weights**2 @ layout.member
-    spread = weights[..., None] * layout.member
-    common = (spread * (corr @ spread)).sum(axis=-2) - size
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = size**2 * common / (size**2 - weights**4 @ layout.member)
-    return np.where(reflective(layout), found, 1.0)
+    return np.where(reflective(layout), rho_a_of_blocks(weights, corr, layout.member), 1.0)
 
 
 def rho_c(loadings: np.ndarray, layout: Layout) -> np.ndarray:
     r"""Composite reliability ``(..., J)``: :math:`(\sum l)^2 / ((\sum l)^2 + \sum (1 - l^2))`; 1 of one item."""
-    common = (loadings @ layout.member) ** 2
-    found = common / (common + (1 - loadings**2) @ layout.member)
-    return np.where(layout.member.sum(axis=0) > 1, found, 1.0)
+    return np.where(layout.member.sum(axis=0) > 1, rho_c_of_blocks(loadings, layout.member), 1.0)
 
 
 def ave(loadings: np.ndarray, layout: Layout) -> np.ndarray:
     """Average variance extracted ``(..., J)``: the mean squared loading; 1 of one item."""
-    k = layout.member.sum(axis=0)
-    return np.where(k > 1, loadings**2 @ layout.member / k, 1.0)
+    return np.where(layout.member.sum(axis=0) > 1, average_variance_extracted(loadings, layout.member), 1.0)
 
 
 def reflective(layout: Layout) -> np.ndarray:

@@ -14,6 +14,7 @@ from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.intervals import Kind
 from csi_lab.moments import Missing, Moments, against_formulas, as_moments
 from csi_lab.percent import percent
+from csi_lab.reliability.alpha import alpha_of_sums
 from csi_lab.resampling import Replicates, requested
 from csi_lab.validity.measurement import require_sample
 
@@ -241,8 +242,7 @@ def _reliability(cov: np.ndarray, given: float | None) -> np.ndarray:
     k = cov.shape[-1]
     if given is not None or k == 1:
         return np.full(cov.shape[:-2], 1.0 if given is None else given)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return k / (k - 1) * (1 - np.trace(cov, axis1=-2, axis2=-1) / cov.sum(axis=(-2, -1)))
+    return alpha_of_sums(k, np.trace(cov, axis1=-2, axis2=-1), cov.sum(axis=(-2, -1)))
 
 
 def _require_sums(moments: Moments, split: int) -> None:
