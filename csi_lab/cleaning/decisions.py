@@ -1,10 +1,9 @@
-"""What is done about flagged respondents: rules, the decisions they lead to, and nothing without a rule."""
+"""What is done about flagged respondents: the decisions that rules lead to, and nothing without a rule."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,82 +11,17 @@ from csi_lab.answers import require_numbers, split_weights
 from csi_lab.cleaning.duplicates import id_column
 from csi_lab.cleaning.fingerprint import changed_rows
 from csi_lab.cleaning.flags import Flags
-from csi_lab.cleaning.log import CleaningLog
+from csi_lab.cleaning.log import CleaningLog, without_answers
 from csi_lab.cleaning.missing import shortened
 from csi_lab.cleaning.respondents import require_columns, stated, table_of
+from csi_lab.cleaning.rules import Rule, require_fit, verdict
 from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError, SpecError, listed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Action = Literal["review", "set missing", "remove"]
-# From the mildest to the strongest: where several rules hold, the strongest action is taken.
-ACTIONS = ("keep", "review", "set missing", "remove")
 Numbers = Sequence[str] | Mapping[str, Callable[["pd.DataFrame"], float]]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What is done when checks flag a respondent.
-
-    Parameters
-    ----------
-    action
-        ``"review"``: kept, and put on a list for a person to look at. ``"set missing"``: the answers that the checks
-        found wrong become missing, the respondent is kept. ``"remove"``: the respondent counts for nothing.
-    checks
-        Names of checks; ``None``: all checks given.
-    at_least
-        Number of these checks that must flag: 1, any; their number, all.
-    on
-        ``"flagged"``, or ``"not judged"`` for respondents whom the checks could not judge.
-
-    Raises
-    ------
-    SpecError
-        If the action or ``on`` is unknown, or ``at_least`` cannot be reached.
-
-    Examples
-    --------
-    >>> print(Rule("remove", ["longstring", "response time", "IRV"], at_least=2))
-    remove when 2 or more of longstring, response time, IRV flag
-    """
-
-    action: Action
-    checks: str | Sequence[str] | None = None
-    at_least: int = 1
-    on: Literal["flagged", "not judged"] = "flagged"
-
-    def __post_init__(self) -> None:
-        if self.checks is not None:
-            checks = (self.checks,) if isinstance(self.checks, str) else tuple(dict.fromkeys(self.checks))
-            object.__setattr__(self, "checks", checks)
-        problems = []
-        if self.action not in ACTIONS[1:]:
-            problems.append(f"action={self.action!r} is unknown; use one of {list(ACTIONS[1:])}")
-        if self.on not in ("flagged", "not judged"):
-            problems.append(f"on={self.on!r} is unknown; use 'flagged' or 'not judged'")
-        elif self.on == "not judged" and self.action == "set missing":
-            problems.append("there is no answer to set missing where a check could not judge")
-        if self.checks is not None and not len(self.checks):
-            problems.append("no checks named; leave checks out to mean all")
-        elif self.at_least < 1 or (self.checks is not None and self.at_least > len(self.checks)):
-            problems.append(f"at_least={self.at_least} checks cannot be reached by {self.checks}")
-        if problems:
-            raise SpecError("rule: " + "; ".join(problems), problems)
-
-    def __str__(self) -> str:
-        verb = "flag" if self.on == "flagged" else "cannot judge"
-        if self.checks is None:
-            return f"{self.action} when {self.at_least} or more checks {verb}"
-        names = ", ".join(self.checks)
-        if len(self.checks) == 1:
-            return f"{self.action} when {names} {'flags' if self.on == 'flagged' else verb}"
-        how = (
-            "any" if self.at_least == 1 else "all" if self.at_least == len(self.checks) else f"{self.at_least} or more"
-        )
-        return f"{self.action} when {how} of {names} {verb}"
 
 
 def decide(
@@ -160,7 +94,7 @@ def decide(
     frame = table_of(data)
     checks = [flags] if isinstance(flags, Flags) else list(flags)
     chosen = [Rule("review")] if rules is None else [rules] if isinstance(rules, Rule) else list(rules)
-    _require_fit(checks, chosen)
+    require_fit(checks, chosen)
     own = stated(data, "design")
     if design is not None and own is not None:
         raise SpecError("a survey has its own design; give design= with a DataFrame only")
@@ -179,7 +113,7 @@ def decide(
         raise DataError("nobody to decide about: the data have no rows, or all weights are zero")
     flagged, unjudged = _aligned(checks, living, frame)
     patterns, pattern = _patterns(np.hstack([flagged, unjudged]))
-    verdicts = [_verdict(row[: len(checks)], row[len(checks) :], checks, chosen) for row in patterns]
+    verdicts = [verdict(row[: len(checks)], row[len(checks) :], checks, chosen) for row in patterns]
     action = np.array([v.action for v in verdicts], dtype=object)[pattern]
     if (action == "remove").all():
         raise EstimationError(
@@ -218,57 +152,6 @@ def decide(
         fingerprints=tuple(check.fingerprint for check in checks),
         nobody=len(frame) - len(living),
     )
-
-
-@dataclass(frozen=True)
-class _Verdict:
-    """What happens to respondents with one combination of findings."""
-
-    action: str
-    because: str
-    sets_missing: tuple[bool, ...]
-
-
-def _verdict(flagged: np.ndarray, unjudged: np.ndarray, checks: Sequence[Flags], rules: Sequence[Rule]) -> _Verdict:
-    found: dict[str, list[str]] = {}
-    sets_missing = np.zeros(len(checks), dtype=bool)
-    for rule in rules:
-        concerned = np.array([rule.checks is None or check.name in rule.checks for check in checks])
-        met = concerned & (flagged if rule.on == "flagged" else unjudged)
-        if met.sum() >= rule.at_least:
-            found.setdefault(rule.action, []).append(str(rule))
-            if rule.action == "set missing":
-                sets_missing |= met
-    action = max(found, key=ACTIONS.index, default="keep")
-    # Rules are told in one order, whatever order they were given in.
-    return _Verdict(action, "; ".join(sorted(set(found.get(action, [])))), tuple(sets_missing))
-
-
-def _require_fit(checks: Sequence[Flags], rules: Sequence[Rule]) -> None:
-    strange = [type(x).__name__ for x in checks if not isinstance(x, Flags)]
-    strange += [type(x).__name__ for x in rules if not isinstance(x, Rule)]
-    if strange:
-        raise SpecError(f"need Flags (what a check returns) and Rule('remove', ...); got also {sorted(set(strange))}")
-    names = [check.name for check in checks]
-    problems = []
-    if not checks:
-        problems.append("no flags given; run a check first, e.g. longstring(data)")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        problems.append(f"checks share a name: {twice}; rename one, e.g. flags.named('longstring, service')")
-    for rule in rules:
-        unknown = [c for c in rule.checks or () if c not in names]
-        if unknown:
-            problems.append(f"the rule '{rule}' names unknown checks {unknown}; the flags given are {names}")
-        elif rule.checks is None and rule.at_least > len(names):
-            problems.append(f"the rule '{rule}' cannot hold with {len(names)} checks")
-        if rule.action == "set missing":
-            concerned = [c for c in checks if rule.checks is None or c.name in rule.checks]
-            whole = [c.name for c in concerned if not {"row", "item"} <= set(c.details.columns)]
-            if whole:
-                problems.append(f"checks {whole} judge respondents, not single answers: nothing to set missing")
-    if problems:
-        raise SpecError(listed(problems, "flags and rules do not fit"), problems)
 
 
 def _aligned(checks: Sequence[Flags], living: pd.DataFrame, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -320,25 +203,6 @@ def _answers_to_set(
     place = pd.Series(labels.get_indexer(pd.Index(merged["row"])), index=merged.index)
     order = merged.assign(place=place).sort_values(["place", "item"], kind="stable").index
     return merged.loc[order].reset_index(drop=True)
-
-
-def without_answers(frame: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
-    """The frame with some answers (``row``, ``item``) missing; rows that the frame does not hold are passed over.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> frame = pd.DataFrame({"q1": [7, 99], "q2": [8, 9]})
-    >>> without_answers(frame, pd.DataFrame({"row": [1], "item": ["q1"]}))["q1"].tolist()
-    [7.0, nan]
-    """
-    result = frame.copy()
-    for item, part in answers.groupby("item", sort=False):
-        wrong = frame.index.isin(list(part["row"]))
-        if wrong.any():
-            # A column of numbers that held a text is a column of numbers again.
-            result[item] = frame[item].mask(wrong).infer_objects()
-    return result
 
 
 def _check_table(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import linalg, special
 
-from csi_lab.cleaning.flags import MANY, Flags, flags
+from csi_lab.cleaning.flags import Flags, flags
 from csi_lab.cleaning.respondents import Respondents, required_answers, respondents
 from csi_lab.errors import EstimationError, SpecError
 
@@ -240,11 +240,9 @@ def _flagged(
         unjudged={f"with fewer than {need} of {p} answers": few},
         remarks=remarks,
     )
-    if not found.n_flagged > MANY * found.n_judged:
-        return found
-    return found.remarked(
-        f"{found.n_flagged / found.n_judged:.0%} flagged are too many to be outliers: answers on rating scales are "
-        "coarse and skewed, and the chi-square cut-off holds for normal ones; do not remove by this check alone"
+    return found.doubted(
+        "outliers",
+        "answers on rating scales are coarse and skewed, and the chi-square cut-off holds for normal ones",
     )
 
 

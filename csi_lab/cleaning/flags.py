@@ -92,8 +92,14 @@ class Flags:
         """The same findings under another name, for a check that is used twice."""
         return replace(self, name=name)
 
-    def remarked(self, said: str) -> Flags:
-        """The same findings with one remark more."""
+    def doubted(self, kind: str, why: str) -> Flags:
+        """The same findings, with a remark where so many are flagged that they cannot all be of the ``kind`` meant."""
+        if not self.n_flagged > MANY * self.n_judged:
+            return self
+        said = (
+            f"{self.n_flagged / self.n_judged:.0%} flagged are too many to be {kind}: {why}; do not remove by this "
+            "check alone"
+        )
         return replace(self, remarks=(*self.remarks, said))
 
     def to_frame(self) -> pd.DataFrame:

@@ -154,8 +154,6 @@ class CleaningLog:
         >>> len(clean.frame), clean.moments(["CUSA1"]).n == log.n_remaining
         (250, True)
         """
-        from csi_lab.cleaning.decisions import without_answers
-
         frame = table_of(data)
         self._require_same_rows(frame)
         name, gone = self.weight_column, np.asarray(frame.index.isin(self.removed))
@@ -197,8 +195,6 @@ class CleaningLog:
         >>> len(log.drop(survey).frame) == log.n_remaining
         True
         """
-        from csi_lab.cleaning.decisions import without_answers
-
         frame = table_of(data)
         self._require_same_rows(frame)
         result = without_answers(frame[~frame.index.isin(self.removed)], self.answers)
@@ -346,3 +342,22 @@ class CleaningLog:
             checks = study.checks.model_copy(update={"outside_scale": "error"})
             cleaned = replace(cleaned, study=study.model_copy(update={"checks": checks}))
         return cleaned
+
+
+def without_answers(frame: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
+    """The frame with some answers (``row``, ``item``) missing; rows that the frame does not hold are passed over.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"q1": [7, 99], "q2": [8, 9]})
+    >>> without_answers(frame, pd.DataFrame({"row": [1], "item": ["q1"]}))["q1"].tolist()
+    [7.0, nan]
+    """
+    result = frame.copy()
+    for item, part in answers.groupby("item", sort=False):
+        wrong = frame.index.isin(list(part["row"]))
+        if wrong.any():
+            # A column of numbers that held a text is a column of numbers again.
+            result[item] = frame[item].mask(wrong).infer_objects()
+    return result
