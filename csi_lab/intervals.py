@@ -66,6 +66,23 @@ class Interval:
     __repr__ = __str__
 
 
+def require_interval(kind: Any, level: Any) -> None:
+    """Refuse an unknown kind of interval, or a level that is none.
+
+    Raises
+    ------
+    SpecError
+        With what is possible.
+
+    Examples
+    --------
+    >>> require_interval("bc", 0.9)
+    """
+    if kind not in KINDS:
+        raise SpecError(f"kind={kind!r} is unknown; use one of {list(KINDS)}")
+    require_level(level)
+
+
 def interval(
     estimate: np.ndarray,
     draws: np.ndarray,
@@ -125,9 +142,7 @@ def interval(
     >>> [round(float(x), 3) for x in (found.low, found.high)]
     [0.025, 0.975]
     """
-    if kind not in KINDS:
-        raise SpecError(f"kind={kind!r} is unknown; use one of {list(KINDS)}")
-    require_level(level)
+    require_interval(kind, level)
     if scale is not None and kind != "normal":
         raise SpecError(f"jackknife replicates have no {kind} interval; use kind='normal', or a bootstrap method")
     if kind == "bca" and jackknife is None:

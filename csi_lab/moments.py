@@ -358,6 +358,7 @@ def as_moments(
     >>> as_moments(frame, ["q1", "q2"], weights="w").mean.tolist()
     [2.25, 2.0]
     """
+    items = [items] if isinstance(items, str) else items
     if isinstance(data, Moments):
         if weights is not None:
             raise DataError("moments carry their weights already; give weights where the moments are made")

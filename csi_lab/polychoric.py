@@ -13,10 +13,11 @@ from scipy import special
 from csi_lab.answers import require_columns, require_numbers, require_possible, split_weights
 from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError, SpecError, listed
-from csi_lab.intervals import Interval, Kind
+from csi_lab.intervals import Interval, Kind, require_interval
 from csi_lab.moments import Moments, RowsMissing, require_rows, require_variation
 from csi_lab.percent import percent
 from csi_lab.resampling import Replicates, replicates
+from csi_lab.settings import is_number, require_whole
 from csi_lab.thresholds import LIMIT, Tables, pairs, two_step
 
 if TYPE_CHECKING:
@@ -248,9 +249,9 @@ def polychoric(
     """
     import pandas as pd
 
-    if not 0 < level < 1:
-        raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
-    if not 0 <= empty_cell < 1:
+    require_interval(kind, level)
+    require_whole(most_categories, "most_categories", 2)
+    if not is_number(empty_cell) or not 0 <= empty_cell < 1:
         raise SpecError(f"empty_cell={empty_cell!r} must be 0 (nothing is added) or less than one answer, e.g. 0.5")
     require_rows(missing, "a table of answers")
     frame, design, weights = _source(data, items, weights, design)

@@ -353,20 +353,27 @@ def require_draws(draws: Any, least: int = 2) -> None:
 
 def requested(
     data: Any,
-    items: Sequence[str],
+    items: Sequence[Any],
     *,
     weights: Any = None,
     draws: int | None = None,
     rng: np.random.Generator | int = 0,
     replicates: Replicates | None = None,
     missing: Missing = "listwise",
+    sample: Moments | None = None,
 ) -> Replicates | None:
     """The replicates that an estimator's keywords ask for; ``None`` when neither ``draws`` nor ``replicates`` is given.
+
+    ``items`` are columns or their names as text, as moments have them; ``sample`` are the moments that the estimate is
+    made from, with which replicates made before must agree.
 
     Raises
     ------
     DataError
-        If ``draws`` are asked for but the data are moments, which have no rows to draw.
+        If ``draws`` are asked for but the data are moments, which have no rows to draw, or if replicates made before
+        are of other rows or weights than ``sample``.
+    SpecError
+        If ``replicates`` is something else.
 
     Examples
     --------
@@ -375,12 +382,32 @@ def requested(
     True
     """
     if replicates is not None:
-        return replicates[list(items)]
+        if not isinstance(replicates, Replicates):
+            raise SpecError(f"replicates= takes what csi.replicates() makes, not {type(replicates).__name__}")
+        chosen = replicates[[str(item) for item in items]]
+        if sample is not None:
+            _require_same_sample(chosen.point, sample)
+        return chosen
     if draws is None:
         return None
     if isinstance(data, Moments):
         raise DataError("moments have no rows to resample; give the survey or DataFrame, or replicates= made from it")
-    return _make(data, items=items, weights=weights, draws=draws, rng=rng, missing=missing)
+    # Moments know columns that are called by numbers as text.
+    labels = {str(c): c for c in getattr(data, "columns", ())}
+    called = [labels.get(str(item), item) for item in items]
+    return _make(data, items=called, weights=weights, draws=draws, rng=rng, missing=missing)
+
+
+def _require_same_sample(theirs: Moments, mine: Moments) -> None:
+    # Rounding is small beside an item's spread, and beside its mean where it does not vary.
+    size = mine.sd + 1e-8 * np.abs(mine.mean)
+    near = np.abs(mine.mean - theirs.mean) <= 1e-9 * (np.abs(mine.mean) + size)
+    alike = np.abs(mine.cov - theirs.cov) <= 1e-7 * np.outer(size, size)
+    if not (near.all() and alike.all()):
+        raise DataError(
+            f"the replicates were made from other rows or weights ({theirs.n} rows used there, {mine.n} here), "
+            "e.g. because other items have missing answers; make them from these items, or give draws="
+        )
 
 
 def _source(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from csi_lab.errors import DataError, EstimationError, listed
-from csi_lab.intervals import Interval, Kind
+from csi_lab.intervals import Interval, Kind, require_interval
 from csi_lab.moments import Missing, Moments, against_formulas, as_moments, require_variation
 from csi_lab.polychoric import Polychoric
 from csi_lab.resampling import Replicates, requested
@@ -105,18 +105,29 @@ def asked(
     replicates: Replicates | None,
 ) -> Replicates | None:
     """The replicates of the items in ``moments`` that an estimator's keywords ask for, or ``None``."""
-    items: list[Any] = list(moments.names)
-    if replicates is None and hasattr(data, "columns"):
-        # A frame may have numbers for column names; moments know them as text.
-        labels = {str(c): c for c in data.columns}
-        items = [labels[name] for name in items]
-    return requested(data, items, weights=weights, draws=draws, rng=rng, replicates=replicates, missing=missing)
+    return requested(
+        data,
+        moments.names,
+        weights=weights,
+        draws=draws,
+        rng=rng,
+        replicates=replicates,
+        missing=missing,
+        sample=moments,
+    )
 
 
 def estimated(
     function: Callable[[Moments], np.ndarray], moments: Moments, made: Replicates | None, kind: Kind, level: float
 ) -> Interval:
-    """What ``function`` gives on the moments, with intervals when replicates were made; else without ends."""
+    """What ``function`` gives on the moments, with intervals when replicates were made; else without ends.
+
+    Raises
+    ------
+    SpecError
+        If the kind or level of interval is none, made or not.
+    """
+    require_interval(kind, level)
     if made is not None:
         return made.interval(function, kind=kind, level=level)
     estimate = function(moments)

@@ -10,10 +10,10 @@ import numpy as np
 from scipy import special
 
 from csi_lab.errors import EstimationError
-from csi_lab.intervals import Kind
+from csi_lab.intervals import Kind, require_interval
 from csi_lab.moments import Moments
 from csi_lab.percent import percent
-from csi_lab.reliability.coefficient import interval_words, paragraph, require_level, withheld
+from csi_lab.reliability.coefficient import interval_words, paragraph, withheld
 from csi_lab.reliability.ratings import Ratings
 from csi_lab.resampling import replicates
 
@@ -133,7 +133,7 @@ def agreement_of(
     """
     import pandas as pd
 
-    require_level(settings.level)
+    require_interval(settings.kind, settings.level)
     enough = len(contributions) if pairs is None else pairs
     if enough < 2:
         raise EstimationError(f"units with two ratings: {enough}; two or more are needed")

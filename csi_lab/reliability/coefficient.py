@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from csi_lab.errors import DataError, EstimationError, SpecError
-from csi_lab.intervals import Interval, Kind
+from csi_lab.intervals import Interval, Kind, require_interval
 from csi_lab.moments import Missing, Moments, against_formulas, as_moments, require_variation
 from csi_lab.percent import percent
 from csi_lab.resampling import Replicates, requested
@@ -65,11 +65,12 @@ class Sample:
         Raises
         ------
         DataError
-            If items are absent, named twice or text, or several surveys are given.
+            If items are absent, named twice or text, several surveys are given, or replicates were made from other rows
+            or weights than the sample.
         SpecError
             If the level is not between 0 and 1.
         """
-        require_level(level)
+        require_interval(kind, level)
         items = [items] if isinstance(items, str) else items
         twice = sorted({str(c) for c in items or () if list(items or ()).count(c) > 1})
         if twice:
@@ -78,7 +79,14 @@ class Sample:
         if moments.shape:
             raise DataError("this is a stack of moments; a coefficient is reported for one survey")
         made = requested(
-            data, moments.names, weights=weights, draws=draws, rng=rng, replicates=replicates, missing=missing
+            data,
+            moments.names,
+            weights=weights,
+            draws=draws,
+            rng=rng,
+            replicates=replicates,
+            missing=missing,
+            sample=moments,
         )
         return cls(moments, against_formulas(data, moments), made, kind, level)
 
@@ -137,24 +145,9 @@ class Sample:
         return perfect_pairs(self.moments)
 
     def interval(self, function: Function) -> Interval | None:
-        """Interval of a function of moments from the replicates; ``None`` without replicates.
-
-        Raises
-        ------
-        DataError
-            If the replicates were made from other rows or weights than the sample.
-        """
+        """Interval of a function of moments from the replicates; ``None`` without replicates."""
         if self.replicates is None:
             return None
-        mine, theirs = self.moments, self.replicates.point
-        same = np.allclose(mine.mean, theirs.mean, rtol=1e-9) and np.allclose(
-            mine.cov, theirs.cov, rtol=1e-7, atol=1e-12
-        )
-        if not same:
-            raise DataError(
-                f"the replicates were made from other rows or weights ({theirs.n} rows used there, {mine.n} here), "
-                "e.g. because other items have missing answers; make them from these items, or give draws="
-            )
         return self.replicates.interval(function, kind=self.kind, level=self.level)
 
     def estimates(self, function: Function, names: Sequence[str], formula: str) -> tuple[pd.DataFrame, str]:
@@ -208,18 +201,6 @@ def require_metric(metric: str) -> None:
     """
     if metric not in METRICS:
         raise SpecError(f"metric={metric!r} is unknown; use one of {list(METRICS)}")
-
-
-def require_level(level: float) -> None:
-    """Refuse a confidence level outside (0, 1).
-
-    Raises
-    ------
-    SpecError
-        If it is.
-    """
-    if not 0 < level < 1:
-        raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
 
 
 def withheld(name: str, against: str = "the sample has weights, strata or clusters") -> str:

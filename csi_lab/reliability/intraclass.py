@@ -173,7 +173,7 @@ def one_way_icc(data: Any, raters: Sequence[str] | None = None, *, level: float 
     [0.755, 0.869]
     """
     from csi_lab.answers import infinite_values, require_numbers, split_weights
-    from csi_lab.reliability.coefficient import require_level
+    from csi_lab.settings import require_level
 
     require_level(level)
     frame = data.frame[list(raters or data.items)] if hasattr(data, "frame") else data

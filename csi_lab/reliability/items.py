@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from csi_lab.errors import DataError, SpecError
-from csi_lab.intervals import Kind
+from csi_lab.intervals import Kind, require_interval
 from csi_lab.moments import Moments
 from csi_lab.reliability.alpha import _alpha, _alpha_if_deleted, _item_rest
-from csi_lab.reliability.coefficient import Sample, paragraph, perfect_pairs, require_level
+from csi_lab.reliability.coefficient import Sample, paragraph, perfect_pairs
 from csi_lab.reliability.described import Bounds, answers_of, described
 from csi_lab.reliability.extremes import compare_groups, group_labels
 from csi_lab.resampling import Replicates
@@ -244,7 +244,7 @@ def item_analysis(
     """
     import pandas as pd
 
-    require_level(level)
+    require_interval(kind, level)
     if not 0.25 <= share <= 0.33:
         raise SpecError(f"share={share!r} must lie between .25 and .33; Kelley's is .27")
     frame, w, limits, simple = answers_of(data, items, bounds, weights)
@@ -296,7 +296,7 @@ def item_analysis(
     intervals = None
     if draws is not None or replicates is not None:
         sample = Sample.of(
-            data, names, weights=weights, draws=draws, rng=rng, replicates=replicates, kind=kind, level=level
+            data, items, weights=weights, draws=draws, rng=rng, replicates=replicates, kind=kind, level=level
         )
         found = sample.interval(_per_item)
         assert found is not None

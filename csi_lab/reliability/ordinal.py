@@ -11,7 +11,7 @@ from csi_lab.errors import DataError
 from csi_lab.intervals import Kind
 from csi_lab.moments import Moments, RowsMissing
 from csi_lab.reliability.alpha import _alpha, _item_table
-from csi_lab.reliability.coefficient import Coefficient, Sample, require_level
+from csi_lab.reliability.coefficient import Coefficient, Sample
 
 
 def ordinal_alpha(
@@ -76,11 +76,10 @@ def ordinal_alpha(
 
     if isinstance(data, Moments):
         raise DataError("polychoric correlations need the answers; moments do not hold them")
-    sample = Sample.of(data, items, weights=weights, missing=missing)
+    sample = Sample.of(data, items, weights=weights, missing=missing, kind=kind, level=level)
     sample.require_scale()
     names = list(sample.moments.names)
-    require_level(level)
-    found = polychoric(data, names, weights=weights, missing=missing, draws=draws, rng=rng)
+    found = polychoric(data, items, weights=weights, missing=missing, draws=draws, rng=rng)
     se = low = high = float("nan")
     interval = "none: there is no formula for alpha of polychoric correlations; ask for draws"
     if draws is not None:

@@ -13,6 +13,7 @@ from scipy import special
 
 from csi_lab.answers import infinite_values, require_numbers
 from csi_lab.errors import DataError, SpecError, listed
+from csi_lab.settings import is_number, is_whole, require_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,9 +158,9 @@ def critical_cvr(experts: int | Iterable[int], *, alpha: float = 0.05) -> pd.Dat
     """
     import pandas as pd
 
-    _require_share(alpha, "alpha", 0.05)
-    sizes = [experts] if isinstance(experts, int | np.integer) else list(experts)
-    bad = [n for n in sizes if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1]
+    require_level(alpha, "alpha", 0.05)
+    sizes = list(experts) if isinstance(experts, Iterable) and not isinstance(experts, str) else [experts]
+    bad = [n for n in sizes if not is_whole(n) or n < 1]
     if bad or not sizes:
         raise SpecError(f"panel sizes must be whole numbers from 1, got {bad or sizes}")
     rows = []
@@ -223,8 +224,8 @@ def content_validity_ratio(
     CVR: 1 of 2 items reach the exact critical value (one-tailed, alpha = 0.05), their mean CVR 0.800;
     not: colour of the logo
     """
-    _require_share(alpha, "alpha", 0.05)
-    _require_share(level, "level", 0.95)
+    require_level(alpha, "alpha", 0.05)
+    require_level(level)
     x = _ratings(judgements, missing)
     if not (x == essential).any():
         seen = sorted({float(v) for v in x[~np.isnan(x)].tolist()})[:8]
@@ -320,12 +321,12 @@ def content_validity_index(
     I-CVI below its cut-off: nice shop
     """
     low_end, high_end = scale
-    if not low_end < relevant <= high_end:
+    if not all(map(is_number, (low_end, high_end, relevant))) or not low_end < relevant <= high_end:
         raise SpecError(f"relevant={relevant!r} must lie above the lowest and within the scale {scale}")
     for name, cut in (("item_cut", item_cut), ("average_cut", average_cut)):
-        if cut is not None and not 0 < cut <= 1:
+        if cut is not None and (not is_number(cut) or not 0 < cut <= 1):
             raise SpecError(f"{name}={cut!r} must lie between 0 and 1")
-    _require_share(level, "level", 0.95)
+    require_level(level)
     x = _ratings(ratings, missing)
     off = ~np.isnan(x) & ((x < low_end) | (x > high_end) | (x != np.rint(x)))
     if off.any():
@@ -415,8 +416,3 @@ def _table(frame: pd.DataFrame, **columns: Any) -> pd.DataFrame:
 def _span(counts: pd.Series) -> str:
     low, high = int(counts.min()), int(counts.max())
     return f"{low}" if low == high else f"{low} to {high}"
-
-
-def _require_share(value: float, name: str, example: float) -> None:
-    if not 0 < value < 1:
-        raise SpecError(f"{name}={value!r} must lie between 0 and 1, e.g. {example}")

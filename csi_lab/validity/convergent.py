@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from csi_lab.errors import SpecError
+from csi_lab.settings import require_level
 from csi_lab.validity.measurement import average_variance_extracted, measurement
 
 if TYPE_CHECKING:
@@ -111,8 +111,7 @@ def convergent_validity(source: Any, *, ave: float = 0.50, loading: float = 0.70
     loadings below 0.708: q4 (0.20)
     """
     for name, cut in (("ave", ave), ("loading", loading)):
-        if not 0 < cut < 1:
-            raise SpecError(f"{name}={cut!r} must lie between 0 and 1")
+        require_level(cut, name, 0.5)
     found = measurement(source)
     member, names = found.member, list(found.blocks)
     sizes = member.sum(axis=0)

@@ -11,12 +11,12 @@ import numpy as np
 from scipy import special
 
 from csi_lab.errors import DataError, EstimationError, SpecError
-from csi_lab.intervals import Kind
+from csi_lab.intervals import Kind, require_interval
 from csi_lab.moments import Missing, Moments, against_formulas, as_moments
 from csi_lab.percent import percent
 from csi_lab.reliability.alpha import alpha_of_sums
 from csi_lab.resampling import Replicates, requested
-from csi_lab.validity.measurement import require_sample
+from csi_lab.validity.measurement import as_items, require_sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,12 +153,10 @@ def criterion_validity(
     CUSA1 + CUSA2 + CUSA3 with CUSCO: r = 0.529, 95% CI [0.433, 0.613], n = 250
     corrected for attenuation: 0.603 (reliabilities 0.770, alpha, and 1.000, single item)
     """
-    if not 0 < level < 1:
-        raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
-    sides = [(measure,) if isinstance(measure, str) else tuple(measure)]
-    sides.append((criterion,) if isinstance(criterion, str) else tuple(criterion))
+    require_interval(kind, level)
+    sides = [as_items(measure), as_items(criterion)]
     items = [i for side in sides for i in side]
-    twice = sorted({i for i in items if items.count(i) > 1})
+    twice = sorted({str(i) for i in items if items.count(i) > 1})
     if twice or not all(sides):
         raise DataError(
             f"items used more than once: {twice}; measure and criterion must be different things"
@@ -194,11 +192,13 @@ def criterion_validity(
             f"alpha is {used[0]:.3f} and {used[1]:.3f}: not positive, so nothing can be corrected with it; "
             "check the direction of the items or give reliabilities="
         )
-    made = requested(data, items, weights=weights, draws=draws, rng=rng, replicates=replicates, missing=missing)
+    made = requested(
+        data, items, weights=weights, draws=draws, rng=rng, replicates=replicates, missing=missing, sample=moments
+    )
     se, ends, interval = _interval(data, moments, estimate, quantities, made, kind, level)
     return CriterionResult(
-        measure=sides[0],
-        criterion=sides[1],
+        measure=tuple(map(str, sides[0])),
+        criterion=tuple(map(str, sides[1])),
         value=float(estimate[0]),
         se=se,
         low=float(ends[0][0]),

@@ -11,10 +11,11 @@ import numpy as np
 
 from csi_lab.errors import DataError, EstimationError, SpecError, listed
 from csi_lab.estimates import estimate_table
-from csi_lab.intervals import Kind
+from csi_lab.intervals import Kind, require_interval
 from csi_lab.moments import Missing, as_moments
 from csi_lab.resampling import Replicates, requested
-from csi_lab.validity.measurement import membership, require_sample
+from csi_lab.settings import require_level
+from csi_lab.validity.measurement import as_items, membership, require_sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,8 +158,8 @@ def heterotrait_monotrait(
     """
     if ratio not in ("htmt", "htmt2"):
         raise SpecError(f"ratio={ratio!r} is unknown; use 'htmt' or 'htmt2'")
-    if not 0 < cut < 1:
-        raise SpecError(f"cut={cut!r} must lie between 0 and 1, e.g. 0.90")
+    require_level(cut, "cut", 0.9)
+    require_interval(kind, level)
     blocks = _blocks(data, constructs)
     items, names = [i for block in blocks.values() for i in block], list(blocks)
     moments = as_moments(data, items, weights, missing)
@@ -170,7 +171,9 @@ def heterotrait_monotrait(
     first, second = np.triu_indices(len(names), 1)
     index = [(names[a], names[b]) for a, b in zip(first, second, strict=True)]
 
-    made = requested(data, items, weights=weights, draws=draws, rng=rng, replicates=replicates, missing=missing)
+    made = requested(
+        data, items, weights=weights, draws=draws, rng=rng, replicates=replicates, missing=missing, sample=moments
+    )
     if made is not None:
         found = made.interval(lambda m: function(m.corr, member)[..., first, second], kind=kind, level=level)
         table, interval = found.to_frame(index, ["construct", "other"]), str(found)
@@ -296,10 +299,10 @@ def _blocks(data: Any, constructs: Mapping[str, Sequence[str]] | None) -> dict[s
         constructs = model.constructs if model is not None else getattr(data, "constructs", None)
         if constructs is None:
             raise DataError("no constructs given and the data bring none; pass {name: [items]}")
-    blocks = {str(c): (items,) if isinstance(items, str) else tuple(items) for c, items in constructs.items()}
+    blocks = {str(c): as_items(items) for c, items in constructs.items()}
     problems = [f"{c!r} has no items" for c, block in blocks.items() if not block]
     homes = [i for block in blocks.values() for i in block]
-    twice = sorted({i for i in homes if homes.count(i) > 1})
+    twice = sorted({str(i) for i in homes if homes.count(i) > 1})
     problems += [f"items used more than once: {twice}"] if twice else []
     problems += ["two constructs or more are needed"] if len(blocks) < 2 else []
     if problems:

@@ -14,11 +14,13 @@ from scipy import special
 from csi_lab.answers import infinite_values, require_columns, require_numbers, require_possible
 from csi_lab.design import Design
 from csi_lab.errors import DataError, SpecError
-from csi_lab.intervals import Interval, Kind
+from csi_lab.intervals import Interval, Kind, require_interval
 from csi_lab.moments import Moments
 from csi_lab.percent import percent
 from csi_lab.resampling import Replicates, replicates
+from csi_lab.settings import require_level
 from csi_lab.validity.labels import group_places, holm
+from csi_lab.validity.measurement import as_items
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,15 +163,14 @@ def known_groups(
     >>> found.groups["n"].to_dict(), found.pairs["verdict"].tolist()
     ({'badly handled': 138, 'well handled': 112}, ['the groups differ'])
     """
-    for name, value in (("alpha", alpha), ("level", level)):
-        if not 0 < value < 1:
-            raise SpecError(f"{name}={value!r} must lie between 0 and 1")
+    require_level(alpha, "alpha", 0.05)
+    require_interval(kind, level)
     frame = getattr(data, "frame", data)
     if not hasattr(frame, "columns"):
         raise DataError(f"need a survey or a DataFrame with rows, got {type(data).__name__}")
     design = design if design is not None else getattr(data, "design", Design())
     score, complete = _scores(frame, measure)
-    require_possible(data, [measure] if isinstance(measure, str) else measure)
+    require_possible(data, as_items(measure))
     names, place = group_places(frame, by, groups)
     used = complete & (place >= 0)
     w = _weights(frame, design, weights)
@@ -297,10 +298,13 @@ def _pairs(
 
 def _scores(frame: pd.DataFrame, measure: Sequence[str] | str) -> tuple[np.ndarray, np.ndarray]:
     """Mean of the items per row, and which rows have all of them."""
-    items = [measure] if isinstance(measure, str) else list(measure)
+    items = list(as_items(measure))
     if not items:
         raise DataError("the measure has no items")
     require_columns(frame, items)
+    twice = sorted({str(c) for c in items if items.count(c) > 1 or (frame.columns == c).sum() > 1})
+    if twice:
+        raise DataError(f"items of the measure named twice: {twice}; each counts once")
     require_numbers(frame[items])
     x = frame[items].to_numpy(dtype=float, na_value=np.nan)
     if np.isinf(x).any():

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from csi_lab.errors import DataError, EstimationError, SpecError
+from csi_lab.errors import DataError, EstimationError
 from csi_lab.estimates import estimate_table
-from csi_lab.intervals import Kind
+from csi_lab.intervals import Kind, require_interval
 from csi_lab.moments import Missing, against_formulas, as_moments
 from csi_lab.resampling import Replicates, requested
-from csi_lab.validity.measurement import membership, require_sample
+from csi_lab.settings import require_level
+from csi_lab.validity.measurement import as_items, membership, require_sample
 from csi_lab.validity.method_bias import MethodBiasResult, left_out
 
 
@@ -77,15 +78,15 @@ def marker_variable(
     >>> found.table[["correlation", "estimate", "lindell_whitney"]].round(3).to_numpy().tolist()
     [[0.675, 0.687, 0.653]]
     """
-    if not 0 < alpha < 1 or not 0 < level < 1:
-        raise SpecError(f"alpha={alpha!r} and level={level!r} must lie between 0 and 1")
+    require_level(alpha, "alpha", 0.05)
+    require_interval(kind, level)
     given = constructs if constructs is not None else getattr(data, "constructs", None)
     if given is None:
         raise DataError("no constructs given and the data bring none; pass {name: [items]}")
-    own = (marker,) if isinstance(marker, str) else tuple(marker)
-    blocks = {str(c): (v,) if isinstance(v, str) else tuple(v) for c, v in given.items()}
+    own = as_items(marker)
+    blocks = {str(c): as_items(v) for c, v in given.items()}
     items = [*(i for block in blocks.values() for i in block), *own]
-    twice = sorted({i for i in items if items.count(i) > 1})
+    twice = sorted({str(i) for i in items if items.count(i) > 1})
     if twice:
         raise DataError(f"items used more than once: {twice}; the marker must stand outside all constructs")
     if len(blocks) < 2 or not all(blocks.values()) or not own:
@@ -99,7 +100,9 @@ def marker_variable(
     first, second = np.triu_indices(len(names), 1)
     index = [(names[a], names[b]) for a, b in zip(first, second, strict=True)]
     scores = composite_correlations(moments.corr, member)
-    made = requested(data, items, weights=weights, draws=draws, rng=rng, replicates=replicates, missing=missing)
+    made = requested(
+        data, items, weights=weights, draws=draws, rng=rng, replicates=replicates, missing=missing, sample=moments
+    )
     n = int(moments.n)
     if made is not None:
         found = made.interval(
@@ -129,7 +132,7 @@ def marker_variable(
         f"and at least {smallest:.3f} in size with every construct",
         *left_out(moments.dropped),
     )
-    return MethodBiasResult(f"Marker variable {' + '.join(own)}", table, n, remarks)
+    return MethodBiasResult(f"Marker variable {' + '.join(map(str, own))}", table, n, remarks)
 
 
 def composite_correlations(corr: np.ndarray, member: np.ndarray) -> np.ndarray:

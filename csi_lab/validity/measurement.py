@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +72,17 @@ def require_sample(moments: Moments) -> None:
         raise DataError(f"{n} complete rows say nothing about correlations; collect more answers")
     if n <= p:
         warnings.warn(f"{n} complete rows for {p} items: correlations are mostly chance", CsiLabWarning, stacklevel=3)
+
+
+def as_items(items: Any) -> tuple[Any, ...]:
+    """One column or several as a tuple; text is one name, never a row of letters.
+
+    Examples
+    --------
+    >>> as_items("CUSCO"), as_items(["q1", "q2"]), as_items(3)
+    (('CUSCO',), ('q1', 'q2'), (3,))
+    """
+    return tuple(items) if isinstance(items, Iterable) and not isinstance(items, str) else (items,)
 
 
 def membership(blocks: Mapping[str, tuple[str, ...]]) -> np.ndarray:

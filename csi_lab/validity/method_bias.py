@@ -11,9 +11,10 @@ import numpy as np
 
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.estimates import estimate_table
-from csi_lab.intervals import Kind
+from csi_lab.intervals import Kind, require_interval
 from csi_lab.moments import Missing, as_moments
 from csi_lab.resampling import Replicates, requested
+from csi_lab.settings import is_number, require_level
 from csi_lab.validity.measurement import correlations_of, require_sample
 
 if TYPE_CHECKING:
@@ -129,8 +130,8 @@ def harman(
     >>> harman(csi.load_survey("mobile")).table["estimate"].round(4).to_dict()
     {'first component': 0.3948, 'first common factor': 0.3712}
     """
-    if not 0 < cut < 1:
-        raise SpecError(f"cut={cut!r} must lie between 0 and 1, e.g. 0.50")
+    require_level(cut, "cut", 0.5)
+    require_interval(kind, level)
     moments = as_moments(data, items, weights, missing)
     if moments.shape:
         raise EstimationError("these are several sets of moments; the check is reported for one survey")
@@ -142,7 +143,16 @@ def harman(
         return np.stack([first_component(corr), first_factor(corr)], axis=-1)
 
     names = ["first component", "first common factor"]
-    made = requested(data, moments.names, weights=weights, draws=draws, rng=rng, replicates=replicates, missing=missing)
+    made = requested(
+        data,
+        moments.names,
+        weights=weights,
+        draws=draws,
+        rng=rng,
+        replicates=replicates,
+        missing=missing,
+        sample=moments,
+    )
     if made is not None:
         table = made.interval(lambda m: shares(m.corr), kind=kind, level=level).to_frame(names, ["share"])
     else:
@@ -239,7 +249,7 @@ def full_collinearity(source: Any, *, cut: float = 3.3) -> MethodBiasResult:
     >>> found.table.index[found.table["estimate"] > 3.3].tolist()
     ['Quality', 'Satisfaction']
     """
-    if not cut > 1:
+    if not is_number(cut) or not 1 < cut < np.inf:
         raise SpecError(f"cut={cut!r} must lie above 1, e.g. 3.3")
     fitted = hasattr(source, "solution")
     if fitted and source.moments.shape:

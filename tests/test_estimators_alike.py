@@ -1,0 +1,126 @@
+"""What the estimators of reliability, validity and factors promise alike: names, settings, replicates made before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from csi_lab import DataError, SpecError
+from csi_lab.factors import efa, kmo, map_test, scree
+from csi_lab.polychoric import polychoric
+from csi_lab.reliability import (
+    all_splits,
+    cohen_kappa,
+    cronbach_alpha,
+    glb,
+    guttman,
+    icc,
+    item_analysis,
+    krippendorff_alpha,
+    omega,
+    omega_hierarchical,
+    ordinal_alpha,
+    retest_reliability,
+    split_half,
+)
+from csi_lab.resampling import replicates
+from csi_lab.validity import criterion_validity, harman, heterotrait_monotrait, known_groups, marker_variable
+
+Estimator = Callable[..., Any]
+
+# Each takes a frame of six items and settings.
+ESTIMATORS: dict[str, Estimator] = {
+    "alpha": cronbach_alpha,
+    "omega": omega,
+    "omega hierarchical": lambda d, **k: omega_hierarchical(d, factors=2, **k),
+    "guttman": guttman,
+    "glb": glb,
+    "split half": split_half,
+    "all splits": all_splits,
+    "icc": icc,
+    "retest": lambda d, **k: retest_reliability(d, d.columns[0], d.columns[1], **k),
+    "items": item_analysis,
+    "ordinal alpha": ordinal_alpha,
+    "harman": harman,
+    "htmt": lambda d, **k: heterotrait_monotrait(d, {"A": d.columns[:3], "B": d.columns[3:6]}, **k),
+    "criterion": lambda d, **k: criterion_validity(d, list(d.columns[:3]), d.columns[4], **k),
+    "marker": lambda d, **k: marker_variable(d, d.columns[5], {"A": d.columns[:2], "B": d.columns[2:5]}, **k),
+    "known groups": lambda d, **k: known_groups(d, list(d.columns[:3]), np.arange(len(d)) % 2, **k),
+    "kmo": kmo,
+    "scree": scree,
+    "map": map_test,
+    "efa": lambda d, **k: efa(d, 1, **k),
+    "polychoric": polychoric,
+}
+# The others resample tables of answers or moments of groups, which replicates of the items do not hold.
+TAKE_REPLICATES = [name for name in ESTIMATORS if name not in ("ordinal alpha", "known groups", "polychoric")]
+HAVE_INTERVALS = [name for name in ESTIMATORS if name != "map"]
+
+
+@pytest.fixture(scope="module")
+def answers() -> pd.DataFrame:
+    """One factor, 1 to 10, 120 respondents, no missing answers."""
+    rng = np.random.default_rng(1)
+    x = np.rint(5.5 + 1.6 * rng.normal(size=(120, 1)) + 1.4 * rng.normal(size=(120, 6)))
+    return pd.DataFrame(np.clip(x, 1, 10), columns=[f"q{i}" for i in range(1, 7)])
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_columns_called_by_numbers_serve_as_well_as_names(answers, name):
+    """Same numbers with and without draws, whatever the columns are called."""
+    estimator = ESTIMATORS[name]
+    called = answers.set_axis(range(6), axis=1)
+    for settings in ({}, {"draws": 20, "rng": 3}):
+        ours, theirs = (estimator(frame, **settings).to_frame().to_numpy() for frame in (called, answers))
+        numbers = [[v for v in table.ravel() if isinstance(v, float)] for table in (ours, theirs)]
+        assert numbers[0] == pytest.approx(numbers[1], nan_ok=True)
+
+
+@pytest.mark.parametrize("name", TAKE_REPLICATES)
+def test_replicates_of_other_rows_are_refused_by_all(answers, name):
+    """Made from rows that are complete on more items, they belong to other estimates than those shown."""
+    gaps = answers.assign(extra=np.where(np.arange(120) < 20, np.nan, answers["q1"]))
+    made = replicates(gaps, draws=20)
+    with pytest.raises(DataError, match="100 rows used there, 120 here"):
+        ESTIMATORS[name](answers, replicates=made)
+
+
+@pytest.mark.parametrize("name", TAKE_REPLICATES)
+def test_replicates_are_asked_for_by_their_kind(answers, name):
+    with pytest.raises(SpecError, match=r"csi\.replicates\(\) makes, not str"):
+        ESTIMATORS[name](answers, replicates="2000")
+
+
+def test_replicates_of_the_same_rows_are_taken_whatever_the_origin(answers):
+    """Means near zero, large and small spreads: rounding is not another sample."""
+    for scale in (1e-6, 1.0, 1e6):
+        frame = (answers - answers.mean()) * scale
+        assert cronbach_alpha(frame, replicates=replicates(frame, draws=20)).se > 0
+
+
+@pytest.mark.parametrize("name", HAVE_INTERVALS)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"level": 95}, "level=95"), ({"level": "0.95"}, "level='0.95'"), ({"kind": "exact"}, "kind='exact'")],
+)
+def test_settings_of_an_interval_are_checked_even_when_there_is_none(answers, name, settings, message):
+    with pytest.raises(SpecError, match=message):
+        ESTIMATORS[name](answers, **settings)
+
+
+@pytest.mark.parametrize("coefficient", [cohen_kappa, krippendorff_alpha])
+def test_so_are_those_of_raters(answers, coefficient):
+    for settings in ({"level": None}, {"kind": "exact"}):
+        with pytest.raises(SpecError):
+            coefficient(answers[["q1", "q2"]], **settings)
+
+
+def test_one_name_is_one_item_and_not_its_letters(answers):
+    with pytest.raises(DataError, match=r"three items or more, got \['q1'\]"):
+        harman(answers, "q1")
+    with pytest.raises(DataError, match=r"named twice: \['q1'\]; each counts once"):
+        known_groups(answers, ["q1", "q1"], np.arange(120) % 2)
