@@ -42,7 +42,8 @@ def split_weights(frame: pd.DataFrame, weights: Any) -> tuple[pd.DataFrame, np.n
     DataError
         If columns share a name, or weights are absent, text, missing, infinite, negative or of another length.
     """
-    twice = sorted({str(c) for c in frame.columns[frame.columns.duplicated()]})
+    names = frame.columns.astype(str)  # the column 1 and the column "1" would be one item
+    twice = sorted(set(names[names.duplicated()]))
     if twice:
         raise DataError(f"columns share a name: {twice}; rename them")
     if weights is None:
@@ -53,7 +54,7 @@ def split_weights(frame: pd.DataFrame, weights: Any) -> tuple[pd.DataFrame, np.n
             raise DataError(f"the weight column {weights!r} is not in the data")
         label, values, frame = f"the weights {weights!r}", frame[weights], frame.drop(columns=weights)
     else:
-        values = _aligned(weights, frame)
+        values = aligned(weights, frame)
     try:
         w = np.asarray(values, dtype=float)
     except (TypeError, ValueError):
@@ -67,17 +68,17 @@ def split_weights(frame: pd.DataFrame, weights: Any) -> tuple[pd.DataFrame, np.n
 
 
 def require_numbers(frame: pd.DataFrame) -> None:
-    """Refuse columns that are not numbers; text that looks like a number is text.
+    """Refuse columns that are not real numbers; text that looks like a number is text.
 
     Raises
     ------
     DataError
         With every offending column and its first rows.
     """
-    from pandas.api.types import is_numeric_dtype
+    from pandas.api.types import is_complex_dtype, is_numeric_dtype
 
     problems = []
-    texts = [column for column, dtype in frame.dtypes.items() if not is_numeric_dtype(dtype)]
+    texts = [column for column, dtype in frame.dtypes.items() if not is_numeric_dtype(dtype) or is_complex_dtype(dtype)]
     for column in texts:
         values = frame[column]
         text = np.flatnonzero([isinstance(v, str) for v in values])
@@ -127,15 +128,27 @@ def infinite_values(frame: pd.DataFrame) -> str:
     return f"infinite values: {places}; correct them or mark them as missing"
 
 
-def _aligned(weights: Any, frame: pd.DataFrame) -> Any:
-    """A Series of weights, or adjusted weights, in the order of the rows, by their index."""
-    if hasattr(weights, "aligned"):
-        return weights.aligned(frame)
-    if not hasattr(weights, "reindex") or len(weights) != len(frame) or weights.index.equals(frame.index):
-        return weights
-    if not weights.index.is_unique or set(weights.index) != set(frame.index):
-        raise DataError("the weights are a Series with another index than the data; align them, or give .to_numpy()")
-    return weights.reindex(frame.index)
+def aligned(values: Any, data: pd.DataFrame | pd.Series, what: str = "the weights") -> Any:
+    """One value per row in the order of the rows: a Series, or adjusted weights, by its index, others as they are.
+
+    Raises
+    ------
+    DataError
+        If a Series has another index than the data, so that which value belongs to whom is not known.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> aligned(pd.Series([2.0, 1.0], index=["b", "a"]), pd.Series([7, 9], index=["a", "b"])).tolist()
+    [1.0, 2.0]
+    """
+    if hasattr(values, "aligned"):
+        return values.aligned(data)
+    if not hasattr(values, "reindex") or len(values) != len(data) or values.index.equals(data.index):
+        return values
+    if not values.index.is_unique or set(values.index) != set(data.index):
+        raise DataError(f"{what} are a Series with another index than the data; align them, or give .to_numpy()")
+    return values.reindex(data.index)
 
 
 def _is_missing(value: object) -> bool:

@@ -319,7 +319,6 @@ def test_every_function_of_moments_takes_incomplete_answers(holes, missing):
     "call",
     [
         lambda frame: plspredict(frame, SMALL, missing="em"),
-        lambda frame: csi.sem.micom(frame, ["a", "b"] * 125, SMALL, missing="em"),
         lambda frame: csi.polychoric.polychoric(frame[ITEMS], missing="em"),
         lambda frame: csi.factors.parallel_analysis(frame[ITEMS], missing="em", null="permutation"),
         lambda frame: replicates(frame[ITEMS], missing="em", indices=np.zeros((2, 250), dtype=int)),

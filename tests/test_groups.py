@@ -11,6 +11,7 @@ from scipy import special, stats
 
 import csi_lab as csi
 from csi_lab import CsiLabWarning, DataError, Design, EstimationError, PathModel, SpecError
+from csi_lab.incomplete import completed_moments
 from csi_lab.moments import Moments
 from csi_lab.sem import pls
 from csi_lab.sem.group_tests import pairwise_share
@@ -118,7 +119,8 @@ def test_the_same_people_twice_do_not_differ(two):
 def test_shuffles_keep_the_whole_and_the_sizes(two):
     frame, labels = two
     sample = grouped_sample(frame, labels, list(MODEL.items), groups=None, design=None, weights=None, missing="raise")
-    for moments, group in zip(sample.moments(), ("A", "B"), strict=True):
+    for g, group in enumerate(("A", "B")):
+        moments = sample.moments_of(g)
         alone = Moments.from_frame(frame[np.array(labels) == group])[list(MODEL.items)]
         assert moments.cov == pytest.approx(alone.cov, abs=1e-12)
         assert moments.n == alone.n
@@ -134,6 +136,72 @@ def test_shuffles_keep_the_whole_and_the_sizes(two):
     again = sample.shuffled(70, np.random.default_rng(3))[0]
     # Draw r is the same whatever follows, but for the order in which a shorter block is summed.
     assert again.sums == pytest.approx(a.sums[:70], abs=1e-10)
+
+
+@pytest.mark.parametrize("missing", ["em", "mean"])
+def test_groups_with_missing_answers_are_completed_each_from_its_own_rows(two, missing):
+    """Estimates are those of separate fits, every shuffle is what completing its rows alone gives."""
+    frame, labels = two
+    holes = frame.mask(np.random.default_rng(4).random(frame.shape) < 0.04).reset_index(drop=True)
+    holes.iloc[3] = np.nan
+    found = compare_groups(holes, labels, MODEL, draws=40, rng=1, missing=missing)
+    for group in ("A", "B"):
+        alone = pls(holes[np.array(labels) == group], MODEL, missing=missing)
+        assert found.estimates.loc[group, "estimate"].to_numpy() == pytest.approx(
+            alone.paths["estimate"].to_numpy(), abs=1e-12
+        )
+    assert found.sizes == {"A": 249, "B": 200}
+    assert found.notes[0] == "1 rows left out (no answer at all)"
+    assert [note[:2] for note in found.notes[1:]] == ["A:", "B:"]
+    assert "missing answers in" in found.notes[1]
+    assert found.differences[["se", "p_permutation", "p_welch", "p_pooled", "p_bootstrap"]].notna().all(axis=None)
+    sample = grouped_sample(
+        holes, labels, list(MODEL.items), groups=None, design=None, weights=None, missing=missing
+    ).pair(0, 1)
+    first = sample.shuffled(3, np.random.default_rng(5))[0]
+    child = np.random.default_rng(5).spawn(1)[0]
+    place = child.permuted(np.tile(sample.label, (64, 1)), axis=1)[2]
+    alone = completed_moments(holes.drop(index=3)[place == 0], list(MODEL.items), missing=missing)
+    assert first.cov[2] == pytest.approx(alone.cov, abs=1e-5)
+    assert first.mean[2] == pytest.approx(alone.mean, abs=1e-5)
+
+
+@pytest.mark.parametrize("missing", ["em", "mean"])
+def test_micom_takes_incomplete_answers(two, missing):
+    """c, and the differences of means and variances, by their definitions from the completed moments."""
+    frame, labels = two
+    holes = frame.mask(np.random.default_rng(4).random(frame.shape) < 0.04).reset_index(drop=True)
+    found = micom(holes, labels, MODEL, draws=40, rng=1, missing=missing)
+    here = np.array(labels) == "A"
+    a, b, whole = (pls(part, MODEL, missing=missing) for part in (holes[here], holes[~here], holes))
+    block = [c for c, items in MODEL.constructs.items() for _ in items]
+    for construct in MODEL.constructs:
+        own = np.array(block) == construct
+        r = whole.moments.corr[np.ix_(own, own)]
+        u, v = a.solution.weights[own], b.solution.weights[own]
+        c = u @ r @ v / np.sqrt(u @ r @ u * (v @ r @ v))
+        assert found.table.loc[("A", "B", construct), "c"] == pytest.approx(c, abs=1e-7)
+        w = whole.solution.weights[own] / whole.moments.sd[own]
+        gap = (a.moments.mean - b.moments.mean)[own] @ w
+        assert found.table.loc[("A", "B", construct), "mean"] == pytest.approx(gap, abs=1e-7)
+    assert any("missing answers in" in note for note in found.notes)
+
+
+def test_complete_answers_give_the_same_comparison_whatever_the_treatment(two):
+    plain, completed = (compare_groups(*two, MODEL, draws=30, rng=1, missing=m) for m in ("listwise", "em"))
+    pd.testing.assert_frame_equal(plain.differences, completed.differences)
+
+
+def test_labels_in_a_series_go_by_its_index(two):
+    """As weights do: the same labels in another order are the same labels."""
+    frame, labels = two
+    frame = frame.reset_index(drop=True)
+    series = pd.Series(labels, index=frame.index)
+    plain = compare_groups(frame, labels, MODEL, draws=20, rng=1)
+    mixed = compare_groups(frame, series.sample(frac=1, random_state=1), MODEL, draws=20, rng=1)
+    pd.testing.assert_frame_equal(plain.differences, mixed.differences)
+    with pytest.raises(DataError, match="the labels are a Series with another index than the data"):
+        compare_groups(frame, series.set_axis(frame.index + 1), MODEL, draws=20)
 
 
 def test_p_values_of_random_halves_are_spread_evenly(mobi, ecsi):

@@ -287,11 +287,28 @@ def test_what_cannot_be_estimated_is_refused_with_names(data, model, error, mess
         pls(data, model)
 
 
-def test_unknown_settings_are_refused(mobi, ecsi):
-    with pytest.raises(SpecError, match="scheme='Path'"):
-        pls(mobi, ecsi, scheme="Path")
-    with pytest.raises(SpecError, match="tolerance"):
-        pls(mobi, ecsi, tolerance=0)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"scheme": "Path"}, "scheme='Path' is unknown"),
+        ({"tolerance": 0}, "tolerance=0 must be positive"),
+        ({"tolerance": "1e-7"}, "tolerance='1e-7' must be positive"),
+        ({"tolerance": None}, "tolerance=None"),
+        ({"max_iterations": 1.5}, "max_iterations=1.5 a whole number of at least 1"),
+        ({"max_iterations": None}, "max_iterations=None"),
+        ({"scaled": "no"}, "scaled='no' must be True or False"),
+        ({"consistent": "no"}, "consistent='no' must be True or False"),
+    ],
+)
+def test_unknown_settings_are_refused(mobi, ecsi, settings, message):
+    with pytest.raises(SpecError, match=message):
+        pls(mobi, ecsi, **settings)
+
+
+@pytest.mark.parametrize("model", [{"X": ["x1"]}, "ECSI", 3])
+def test_what_is_no_model_is_refused_with_its_type(mobi, model):
+    with pytest.raises(SpecError, match=f"must be a PathModel, got {type(model).__name__}"):
+        pls(mobi, model)
 
 
 def test_few_rows_for_many_arrows_warn(mobi, ecsi):

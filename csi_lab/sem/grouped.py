@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from csi_lab.answers import require_columns, require_possible
+from csi_lab.answers import require_columns, require_possible, split_weights
 from csi_lab.design import Design
 from csi_lab.errors import CsiLabError, CsiLabWarning, DataError, EstimationError, SpecError, listed
 from csi_lab.model import PathModel
-from csi_lab.moments import Moments, RowsMissing, require_rows
+from csi_lab.moments import Missing, Moments
 from csi_lab.resampling import Replicates, replicates
 from csi_lab.sem.fit import PLSFit
 from csi_lab.sem.pls import pls
@@ -29,22 +29,27 @@ SHUFFLES_AT_ONCE = 64
 
 @dataclass(frozen=True, eq=False)
 class GroupedSample:
-    """The complete rows of several groups.
+    """The rows of several groups that can be used: complete, or with some answer where missing ones are completed.
 
     Attributes
     ----------
     names
         The groups, in the order of every table.
     rows
-        All complete rows, each a unit.
+        All rows used, each a unit.
     label
         ``(n,)`` number of each row's group.
     frame, design, weights
         The whole data, its design, and weights given beside it.
+    case_weights
+        The weight of every row of the data, wherever it comes from; ``None``: equal.
     place
         ``(len(frame),)`` number of each row's group, -1 outside all groups.
     dropped, unlabelled
-        Rows left out because an item is missing, or because no group asked for is given.
+        Rows left out because an item is missing (or all are, where answers are completed) or their weight is zero, and
+        because no group asked for is given.
+    missing
+        What becomes of missing answers.
     """
 
     names: tuple[str, ...]
@@ -53,29 +58,39 @@ class GroupedSample:
     frame: pd.DataFrame
     design: Design
     weights: np.ndarray | None
+    case_weights: np.ndarray | None
     place: np.ndarray
     dropped: int
     unlabelled: int
+    missing: Missing
 
     @property
     def sizes(self) -> np.ndarray:
-        """Complete rows in each group."""
+        """Rows used in each group."""
         return np.bincount(self.label, minlength=len(self.names))
+
+    def notes(self, fits: Sequence[PLSFit]) -> list[str]:
+        """What became of rows and of missing answers, one sentence each."""
+        completed = self.missing in ("em", "mean")
+        out = []
+        if self.dropped:
+            out.append(f"{self.dropped} rows left out ({'no answer at all' if completed else 'missing answers'})")
+        if self.unlabelled:
+            out.append(f"{self.unlabelled} rows left out (in none of the groups)")
+        told = [(name, getattr(fit.moments, "treatment", "")) for name, fit in zip(self.names, fits, strict=True)]
+        return out + [f"{name}: {treatment}" for name, treatment in told if treatment]
 
     @property
     def exchangeable(self) -> bool:
         """Whether rows may be shuffled: not when they were drawn in strata or clusters."""
         return not (self.design.strata or self.design.psu or self.design.population)
 
-    def moments(self) -> list[Moments]:
-        """Moments of each group."""
-        member = (self.label == np.arange(len(self.names))[:, None]).astype(float)
-        n, weight, sums, products = self.rows.combine(member, self.sizes)
-        point = self.rows.point
-        return [
-            replace(point, n=int(n[g]), weight=float(weight[g]), sums=sums[g], products=products[g])
-            for g in range(len(self.names))
-        ]
+    def moments_of(self, g: int) -> Moments:
+        """Moments of a group; missing answers are completed from the answers of the group alone."""
+        here = self.place == g
+        items = list(self.rows.point.names)
+        weights = None if self.case_weights is None else self.case_weights[here]
+        return Moments.from_frame(self.frame.loc[here, items], weights, self.missing)
 
     def fits(self, model: PathModel, **settings: Any) -> list[PLSFit]:
         """The model in each group; what is wrong in a group is said with its name, all groups at once.
@@ -86,15 +101,16 @@ class GroupedSample:
             If a group has no solution.
         """
         found, problems = [], []
-        for name, moments in zip(self.names, self.moments(), strict=True):
+        for g, name in enumerate(self.names):
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 try:
-                    found.append(pls(moments, model, **settings))
+                    found.append(pls(self.moments_of(g), model, **settings))
                 except SpecError:
                     raise
                 except CsiLabError as error:
-                    problems.append(f"group {name!r} ({moments.n} complete rows): {error}")
+                    used = "complete rows" if self.missing in ("listwise", "raise") else "rows"
+                    problems.append(f"group {name!r} ({self.sizes[g]} {used}): {error}")
             for warning in caught:
                 warnings.warn(f"group {name!r}: {warning.message}", CsiLabWarning, stacklevel=4)
         if problems:
@@ -108,6 +124,8 @@ class GroupedSample:
         replicates of the whole sample, of which they are parts.
         """
         items = list(self.rows.point.names)
+        # Answers of the other groups are made missing, and these rows are to be left out.
+        missing: Missing = "listwise" if self.missing == "raise" else self.missing
         shared = int(rng.integers(2**32)) if not self.exchangeable else None
         out = []
         for g, child in enumerate(rng.spawn(len(self.names))):
@@ -115,32 +133,16 @@ class GroupedSample:
             part[items] = part[items].astype(float)
             part.loc[self.place != g, items] = np.nan
             source = np.random.default_rng(shared) if shared is not None else child
-            out.append(replicates(part, self.design, items=items, weights=self.weights, draws=draws, rng=source))
+            settings: dict[str, Any] = {"weights": self.weights, "draws": draws, "rng": source, "missing": missing}
+            out.append(replicates(part, self.design, items=items, **settings))
         return out
 
     def pair(self, a: int, b: int) -> GroupedSample:
         """The rows of two groups, labelled 0 and 1."""
-        at = np.flatnonzero((self.label == a) | (self.label == b))
-        assert self.rows.answers is not None
-        assert self.rows.weights is not None
-        rows = replace(
-            self.rows,
-            answers=self.rows.answers[at],
-            weights=self.rows.weights[at],
-            sizes=self.rows.sizes[at],
-            stratum=self.rows.stratum[at],
-        )
+        both = (self.place == a) | (self.place == b)
         place = np.select([self.place == a, self.place == b], [0, 1], -1)
-        whole = rows.combine(np.ones((1, len(at))), np.array([len(at)]))
-        n, weight, sums, products = (column[0] for column in whole)
-        point = replace(rows.point, n=int(n), weight=float(weight), sums=sums, products=products, dropped=0)
-        return replace(
-            self,
-            names=(self.names[a], self.names[b]),
-            rows=replace(rows, point=point),
-            label=(self.label[at] == b).astype(int),
-            place=place,
-        )
+        rows = _units(self.frame, both, list(self.rows.point.names), self.case_weights, self.missing)
+        return replace(self, names=(self.names[a], self.names[b]), rows=rows, label=place[both], place=place, dropped=0)
 
     def shuffled(self, draws: int, rng: np.random.Generator) -> list[Moments]:
         """Moments of each group with a leading axis of draws: the rows keep their answers, the labels are shuffled."""
@@ -158,13 +160,18 @@ class GroupedSample:
         ]
 
     def _shuffled_blocks(self, draws: int, rng: np.random.Generator) -> Iterator[list[tuple[np.ndarray, ...]]]:
-        sizes, last = self.sizes, len(self.names) - 1
+        sizes, count = self.sizes, len(self.names)
+        # Sums of complete rows add up; completed ones do not.
+        last = count - 1 if self.rows.point.observed else count
         for block, child in enumerate(rng.spawn(-(-draws // SHUFFLES_AT_ONCE))):
             labels = child.permuted(np.tile(self.label, (SHUFFLES_AT_ONCE, 1)), axis=1)
             labels = labels[: draws - block * SHUFFLES_AT_ONCE]
             parts = [
                 self.rows.combine((labels == g).astype(float), np.full(len(labels), sizes[g])) for g in range(last)
             ]
+            if last == count:
+                yield parts
+                continue
             # The last group has what the others leave of the whole.
             point = self.rows.point
             rest = [
@@ -182,7 +189,7 @@ def grouped_sample(
     groups: Sequence[Any] | None,
     design: Design | None,
     weights: Any,
-    missing: RowsMissing,
+    missing: Missing,
 ) -> GroupedSample:
     """Divide a sample by a column or by labels.
 
@@ -195,7 +202,6 @@ def grouped_sample(
     """
     if isinstance(data, Moments):
         raise DataError("moments have no rows to divide into groups; give the survey or DataFrame they were made from")
-    require_rows(missing, "the comparison of groups")
     frame = getattr(data, "frame", data)
     if not hasattr(frame, "columns"):
         raise DataError(f"need a survey or a DataFrame, got {type(data).__name__}")
@@ -210,24 +216,33 @@ def grouped_sample(
     require_possible(data, items)
     names, place = group_places(frame, by, groups)
     inside = place >= 0
-    row_weights = np.asarray(frame[design.weights] if design.weights else weights, dtype=float)
-    own = None if design.weights is None and weights is None else row_weights[inside]
-    rows = units_of(frame.loc[inside, list(items)], items, Design(), own, missing)
-    complete = ~frame[list(items)].isna().to_numpy().any(axis=1)
-    if own is not None:
-        complete &= row_weights > 0
+    case_weights = split_weights(frame[list(items)], frame[design.weights] if design.weights else weights)[1]
+    rows = _units(frame, inside, list(items), case_weights, missing)
+    known = frame[list(items)].notna().to_numpy()
+    used = known.any(axis=1) if missing in ("em", "mean") else known.all(axis=1)
+    if case_weights is not None:
+        used &= case_weights > 0
     sample = GroupedSample(
         names=tuple(names),
         rows=rows,
-        label=place[inside & complete],
+        label=place[inside & used],
         frame=frame,
         design=design,
-        weights=row_weights if weights is not None else None,
-        place=np.where(complete, place, -1),
-        dropped=int((inside & ~complete).sum()),
+        weights=case_weights if weights is not None else None,
+        case_weights=case_weights,
+        place=np.where(used, place, -1),
+        dropped=int((inside & ~used).sum()),
         unlabelled=int((~inside).sum()),
+        missing=missing,
     )
     gone = [name for name, k in zip(sample.names, sample.sizes, strict=True) if k == 0]
     if gone:
         raise DataError(f"groups without a complete row: {gone}; {sample.dropped} rows have missing answers")
     return sample
+
+
+def _units(
+    frame: pd.DataFrame, rows: np.ndarray, items: list[Any], weights: np.ndarray | None, missing: Missing
+) -> Units:
+    """Some rows of a frame, each a unit."""
+    return units_of(frame.loc[rows, items], items, Design(), None if weights is None else weights[rows], missing)

@@ -14,11 +14,14 @@ from csi_lab.design import Design
 from csi_lab.errors import SpecError
 from csi_lab.intervals import Interval, interval
 from csi_lab.model import PathModel
-from csi_lab.moments import RowsMissing
+from csi_lab.moments import Missing
 from csi_lab.resampling import require_draws
 from csi_lab.sem.algorithm import Layout, Scheme, Solution
+from csi_lab.sem.fit import PLSFit
 from csi_lab.sem.group_tests import compared, omnibus, solved
 from csi_lab.sem.grouped import GroupedSample, grouped_sample
+from csi_lab.sem.pls import model_of
+from csi_lab.settings import generator, require_level
 from csi_lab.validity.labels import holm
 
 if TYPE_CHECKING:
@@ -49,7 +52,7 @@ class GroupComparison:
         For three groups or more: the permutation test that all are equal, ``statistic`` (between-group sum of squares
         weighted by group size), ``p`` and ``p_holm``; ``None`` for two.
     sizes
-        Complete rows per group.
+        Rows used per group.
     test, alpha, level
         Which test ``p_holm`` and the verdicts rest on, at which level; level of the intervals.
     draws
@@ -114,7 +117,7 @@ def compare_groups(
     level: float = 0.95,
     design: Design | None = None,
     weights: Any = None,
-    missing: RowsMissing = "listwise",
+    missing: Missing = "listwise",
     scheme: Scheme = "path",
     scaled: bool = True,
     consistent: bool = False,
@@ -141,7 +144,8 @@ def compare_groups(
     by
         Column that divides the respondents, or a label for each row. Rows without a label are left out and counted.
     model, weights, missing, scheme, scaled, consistent, tolerance, max_iterations
-        As in :func:`csi_lab.sem.pls.pls`.
+        As in :func:`csi_lab.sem.pls.pls`. ``missing="em"`` and ``"mean"`` complete the answers of each group, replicate
+        and shuffle from its own rows.
     groups
         Which labels to compare, in which order; default all, sorted.
     what
@@ -204,9 +208,7 @@ def compare_groups(
     ({'first': 125, 'second': 125}, 12)
     """
     _check_settings(what, test, alpha, draws)
-    model = model if model is not None else getattr(data, "model", None)
-    if model is None:
-        raise SpecError("no model given and the data bring none; pass a PathModel or declare paths in the study file")
+    model = model_of(data, model)
     sample = grouped_sample(data, by, model.items, groups=groups, design=design, weights=weights, missing=missing)
     if test is None:
         test = "permutation" if sample.exchangeable else "welch"
@@ -222,8 +224,7 @@ def compare_groups(
     )
     layout = Layout.of(model)
     function, index, names = _quantity(what, model, layout)
-    generator = np.random.default_rng(rng)
-    boot, shuffle = generator.spawn(2)
+    boot, shuffle = generator(rng).spawn(2)
     made = sample.replicates(draws, boot)
     values = [function(fit.solution) for fit in fits]
     drawn = [solved(fit, replicated.moments, function) for fit, replicated in zip(fits, made, strict=True)]
@@ -239,7 +240,7 @@ def compare_groups(
     if len(fits) > 2 and sample.exchangeable:
         overall, lost = omnibus(sample, fits[0], np.stack(values), function, draws, shuffle.spawn(1)[0], index, names)
         failed += lost
-    return _result(sample, what, inner, rows, overall, test, alpha, level, draws, failed, index, names)
+    return _result(sample, fits, what, inner, rows, overall, test, alpha, level, draws, failed, index, names)
 
 
 def _quantity(
@@ -275,6 +276,7 @@ def _quantity(
 
 def _result(
     sample: GroupedSample,
+    fits: Sequence[PLSFit],
     what: What,
     inner: Sequence[Interval],
     rows: dict[tuple[str, str], pd.DataFrame],
@@ -295,11 +297,7 @@ def _result(
     differences["verdict"] = [
         "untested" if np.isnan(p) else ("different" if p < alpha else "no difference shown") for p in adjusted
     ]
-    notes = []
-    if sample.dropped:
-        notes.append(f"{sample.dropped} rows left out (missing answers)")
-    if sample.unlabelled:
-        notes.append(f"{sample.unlabelled} rows left out (in none of the groups)")
+    notes = sample.notes(fits)
     if not sample.exchangeable:
         notes.append(f"only Welch's test: the design ({sample.design}) does not let rows be shuffled")
     if failed:
@@ -327,6 +325,5 @@ def _check_settings(what: str, test: str | None, alpha: float, draws: int) -> No
         raise SpecError(f"what={what!r} is unknown; use one of {list(known)}")
     if test is not None and test not in TESTS:
         raise SpecError(f"test={test!r} is unknown; use one of {list(TESTS)}")
-    if not 0 < alpha < 1:
-        raise SpecError(f"alpha={alpha!r} must lie between 0 and 1, e.g. 0.05")
+    require_level(alpha, "alpha", 0.05)
     require_draws(draws, least=20)

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from csi_lab.errors import EstimationError, SpecError
+from csi_lab.errors import EstimationError
 from csi_lab.model import PathModel
-from csi_lab.moments import Moments, RowsMissing
+from csi_lab.moments import Missing, Moments
 from csi_lab.resampling import require_draws
 from csi_lab.sem.algorithm import Layout, Scheme
 from csi_lab.sem.fit import PLSFit
 from csi_lab.sem.grouped import GroupedSample, grouped_sample
+from csi_lab.sem.pls import model_of
+from csi_lab.settings import generator, require_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +41,7 @@ class MICOMResult:
     configural
         What step 1 could establish from the data, in words.
     sizes
-        Complete rows per group.
+        Rows used per group.
     alpha, draws, failed
         Level, shuffles per pair, and shuffles left out because a group had no solution.
     notes
@@ -93,7 +95,7 @@ def micom(
     rng: np.random.Generator | int = 0,
     alpha: float = 0.05,
     weights: Any = None,
-    missing: RowsMissing = "listwise",
+    missing: Missing = "listwise",
     scheme: Scheme = "path",
     scaled: bool = True,
     tolerance: float = 1e-7,
@@ -115,7 +117,8 @@ def micom(
     data, by, groups, draws, rng
         As in :func:`csi_lab.sem.groups.compare_groups`.
     model, weights, missing, scheme, scaled, tolerance, max_iterations
-        As in :func:`csi_lab.sem.pls.pls`.
+        As in :func:`csi_lab.sem.pls.pls`. ``missing="em"`` and ``"mean"`` complete the answers of each group from its
+        own rows, also when labels are shuffled, and those of the pooled sample from both.
     alpha
         Level of each test, .05 as in the paper. It is not adjusted for the number of tests: that would make invariance
         easier to claim.
@@ -151,12 +154,9 @@ def micom(
     >>> found.table["c"].round(2).to_dict()[("first", "second", "Quality")]
     1.0
     """
-    if not 0 < alpha < 1:
-        raise SpecError(f"alpha={alpha!r} must lie between 0 and 1, e.g. 0.05")
+    require_level(alpha, "alpha", 0.05)
     require_draws(draws, least=20)
-    model = model if model is not None else getattr(data, "model", None)
-    if model is None:
-        raise SpecError("no model given and the data bring none; pass a PathModel or declare paths in the study file")
+    model = model_of(data, model)
     sample = grouped_sample(data, by, model.items, groups=groups, design=None, weights=weights, missing=missing)
     if not sample.exchangeable:
         raise EstimationError(
@@ -165,14 +165,13 @@ def micom(
         )
     fits = sample.fits(model, scheme=scheme, scaled=scaled, tolerance=tolerance, max_iterations=max_iterations)
     layout = Layout.of(model)
-    generator = np.random.default_rng(rng)
     pairs = list(itertools.combinations(range(len(fits)), 2))
     parts, failed = {}, 0
-    for (a, b), child in zip(pairs, generator.spawn(len(pairs)), strict=True):
+    for (a, b), child in zip(pairs, generator(rng).spawn(len(pairs)), strict=True):
         table, lost = _of_pair(sample.pair(a, b), fits[a], layout, list(model.constructs), draws, child, alpha)
         parts[sample.names[a], sample.names[b]] = table
         failed += lost
-    return _result(sample, parts, scheme, scaled, draws, failed, alpha)
+    return _result(sample, fits, parts, scheme, scaled, draws, failed, alpha)
 
 
 def _of_pair(
@@ -194,7 +193,9 @@ def _of_pair(
     matrix = pooled.cov / np.outer(scale, scale)
     # From raw answers to the scores that the pooled weights form.
     combine = (whole.solution.weights / scale)[:, None] * layout.member
-    c, mean, log_var, _ = (x[0] for x in _steps(fit, [_lifted(m) for m in pair.moments()], matrix, layout, combine))
+    c, mean, log_var, _ = (
+        x[0] for x in _steps(fit, [_lifted(pair.moments_of(g)) for g in (0, 1)], matrix, layout, combine)
+    )
     by_chance = _steps(fit, pair.shuffled(draws, rng), matrix, layout, combine)
     ok = by_chance[3]
     if not ok.any():
@@ -270,6 +271,7 @@ def _two_tailed(value: np.ndarray, chance: np.ndarray, alpha: float) -> tuple[np
 
 def _result(
     sample: GroupedSample,
+    fits: Sequence[PLSFit],
     parts: dict[tuple[str, str], pd.DataFrame],
     scheme: str,
     scaled: bool,
@@ -284,11 +286,7 @@ def _result(
         f"same {len(sample.rows.point.names)} items, same model, {scheme} scheme and sign rule, items {treatment}, "
         f"in all {len(sample.names)} groups; whether the questions mean the same to them is for experts to judge"
     )
-    notes = []
-    if sample.dropped:
-        notes.append(f"{sample.dropped} rows left out (missing answers)")
-    if sample.unlabelled:
-        notes.append(f"{sample.unlabelled} rows left out (in none of the groups)")
+    notes = sample.notes(fits)
     if failed:
         notes.append(f"{failed} shuffles without a solution left out")
     return MICOMResult(

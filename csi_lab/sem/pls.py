@@ -17,6 +17,7 @@ from csi_lab.sem.algorithm import SCHEMES, Layout, Scheme
 from csi_lab.sem.assess import rho_a
 from csi_lab.sem.estimation import estimate
 from csi_lab.sem.fit import PLSFit
+from csi_lab.settings import is_number, is_whole
 
 
 def pls(
@@ -74,6 +75,8 @@ def pls(
     ------
     DataError
         If items are absent, text, constant, or no row is complete.
+    SpecError
+        If there is no model, or a setting is unknown.
     EstimationError
         If the model has no paths or isolated constructs, there are not more rows than coefficients, or a mode B block
         or the sources of a construct are exactly collinear. With leading axes a draw that has no solution is NaN and
@@ -107,16 +110,17 @@ def pls(
     >>> fit.paths.loc[("Quality", "Satisfaction")].round(4).to_dict()
     {'estimate': 0.512}
     """
-    if model is None:
-        model = getattr(data, "model", None)
-        if model is None:
-            raise SpecError(
-                "no model given and the data bring none; pass a PathModel or declare paths in the study file"
-            )
+    model = model_of(data, model)
     if scheme not in SCHEMES:
         raise SpecError(f"scheme={scheme!r} is unknown; use one of {list(SCHEMES)}")
-    if not tolerance > 0 or max_iterations < 1:
-        raise SpecError(f"tolerance={tolerance!r} must be positive and max_iterations={max_iterations!r} at least 1")
+    if not is_number(tolerance) or not tolerance > 0 or not is_whole(max_iterations) or max_iterations < 1:
+        raise SpecError(
+            f"tolerance={tolerance!r} must be positive and max_iterations={max_iterations!r} a whole number of "
+            "at least 1"
+        )
+    for name, value in (("scaled", scaled), ("consistent", consistent)):
+        if not isinstance(value, (bool, np.bool_)):
+            raise SpecError(f"{name}={value!r} must be True or False")
     if consistent and not scaled:
         raise SpecError("consistent=True corrects correlations, which belong to standardised items; leave scaled=True")
     _require_paths(model)
@@ -144,6 +148,25 @@ def pls(
         if not fit.converged:
             warnings.warn(fit.remarks()[0], CsiLabWarning, stacklevel=2)
     return fit
+
+
+def model_of(data: Any, model: PathModel | None) -> PathModel:
+    """The model given, or that of the survey.
+
+    Raises
+    ------
+    SpecError
+        If there is none, or it is no path model.
+    """
+    found = getattr(data, "model", None) if model is None else model
+    if found is None:
+        raise SpecError("no model given and the data bring none; pass a PathModel or declare paths in the study file")
+    if not isinstance(found, PathModel):
+        raise SpecError(
+            f"model must be a PathModel, got {type(found).__name__}: csi.PathModel(constructs=..., paths=...), or one "
+            "of csi.models"
+        )
+    return found
 
 
 def _require_paths(model: PathModel) -> None:

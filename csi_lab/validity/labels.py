@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from csi_lab.answers import aligned
 from csi_lab.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def group_places(frame: pd.DataFrame, by: Any, groups: Sequence[Any] | None = No
     frame
         The data.
     by
-        Name of a column, or a label for each row.
+        Name of a column, or a label for each row; a Series goes by its index.
     groups
         The labels wanted, in their order; default all, sorted.
 
@@ -42,7 +43,7 @@ def group_places(frame: pd.DataFrame, by: Any, groups: Sequence[Any] | None = No
 
     if isinstance(by, str) and by not in frame.columns:
         raise DataError(f"the column {by!r} is not in the data; they have {[str(c) for c in frame.columns][:12]}")
-    labels = (frame[by] if isinstance(by, str) else pd.Series(by)).reset_index(drop=True)
+    labels = (frame[by] if isinstance(by, str) else pd.Series(aligned(by, frame, "the labels"))).reset_index(drop=True)
     if len(labels) != len(frame):
         raise DataError(f"{len(labels)} group labels for {len(frame)} rows")
     known = [v for v in pd.unique(labels) if not pd.isna(v)]
