@@ -6,6 +6,7 @@ import math
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import ecsi_mobile, read_reference
 from scipy import stats
@@ -354,6 +355,14 @@ def test_spread_of_an_index_follows_from_its_items():
         (lambda: size.index(2, sd=15, result=object()), ["not both"]),
         (lambda: size.index_sd(1.7, items=3, correlation=-0.6, bounds=(10, 1)), ["correlation=-0.6", "bounds=(10, 1)"]),
         (lambda: size.issued(0, eligibility=0), ["n=0", "eligibility=0"]),
+        (lambda: size.mean(1e-300, 15), ["margin=1e-300", "check its unit"]),
+        (lambda: size.mean(2, 15, response_rate=1e-310), ["response_rate=1e-310", "check its unit"]),
+        (lambda: size.two_means(2, 15, sides=True), ["sides=True"]),
+        (lambda: size.pls_inverse_square_root(1e-200), ["path=1e-200"]),
+        (lambda: size.pls_inverse_square_root(0.2, alpha=0.2, power=0.2), ["no more than chance", "above 0.2"]),
+        (lambda: size.index(result="mobile"), ["result must be an index", "str"]),
+        (lambda: size.index(sd=80), ["sd=80 is impossible", "from 0 to 100", "70.71"]),
+        (lambda: size.index_sd(17, items=3, correlation=0.5), ["item_sd=17 is impossible", "from 1 to 10", "6.364"]),
     ],
 )  # fmt: skip
 def test_bad_settings_are_named_all_at_once(call, words):
@@ -399,6 +408,22 @@ def test_small_samples_name_the_approximation():
     assert "large-sample variance" in str(size.kappa(0.5, [0.5, 0.5], width=0.9))
     assert not size.mean(2, 15).remarks
     assert not size.two_means(2, 15).remarks
+
+
+def test_no_answers_are_spread_more_than_one_at_either_end():
+    """The largest spread that is let through, range / sqrt(2), is that of two answers at the ends (divisor n - 1)."""
+    assert size.index_sd(float(np.std([1, 10], ddof=1)), items=1, correlation=0) == pytest.approx(100 / math.sqrt(2))
+    assert size.index(sd=float(np.std([0, 100], ddof=1))).n > size.index().n
+
+
+def test_domains_take_a_series_of_shares_and_spreads():
+    register = pd.DataFrame({"region": ["north"] * 6 + ["south"] * 4, "spend": [1, 5, 9, 3, 7, 5, 2, 8, 4, 6]})
+    shares = register["region"].value_counts(normalize=True)
+    spread = register.groupby("region")["spend"].std()
+    plan = size.domains(1, spread, shares, response_rate=pd.Series({"north": 0.5, "south": 0.4}))
+    same = size.domains(1, spread.to_dict(), shares.to_dict(), response_rate={"north": 0.5, "south": 0.4})
+    pd.testing.assert_frame_equal(plan.parts, same.parts)
+    assert plan.parts["exact"]["north"] == pytest.approx(size.mean(1, spread["north"]).exact, rel=1e-12)
 
 
 def test_every_domain_has_two_interviews():
@@ -447,6 +472,31 @@ def test_a_level_is_printed_as_it_is(level):
         assert "100%" not in str(plan) + plan.axis
     assert "0.9999999" in str(size.two_means(2, 15, power=0.9999999))
     assert "> 0.999" in str(size.rmsea_power(500, 2000))
+
+
+@pytest.mark.parametrize(
+    ("plan", "above"),
+    [
+        (size.mean(2, 15), True),
+        (size.kappa(0.7, [0.5, 0.5], se=0.05), True),
+        (size.bonett(0.75, 0.85, 5), True),
+        (size.two_means(2, 15), False),
+        (size.issued(384, deff=1.5), False),
+    ],
+)
+def test_the_number_stands_beside_the_curve_and_not_on_it(plan, above):
+    import matplotlib.pyplot as plt
+
+    (note,) = plan.plot().texts
+    assert (note.get_va() == "bottom") == above
+    plt.close("all")
+
+
+def test_the_curve_of_a_small_population_falls_smoothly_to_zero():
+    """The margin behaves like the root of N - n near a census: no step of the curve is more than N/50 wide."""
+    census = size.mean(2, 15, population=300).curve
+    assert census["margin"].iloc[-1] == 0
+    assert np.diff(census.index.to_numpy()).max() <= 300 / 50
 
 
 @pytest.mark.parametrize("plan", [size.mean(2, 15), size.two_means(2, 15), size.kappa(0.5, [0.5, 0.5], width=0.2),

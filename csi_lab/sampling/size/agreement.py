@@ -97,7 +97,7 @@ def reliability_width(
         axis=f"width of the {percent(level)} interval of alpha",
         assumptions={
             "expected": f"{alpha:g}",
-            "items": f"{items}",
+            "items": f"{int(items)}",
             "width": f"{width:g}",
             "level": f"{percent(level)}",
         },
@@ -174,7 +174,7 @@ def bonett(
         aim="ratio",
         target=ratio,
         axis="ratio of the interval's ends, (1 - low) / (1 - high)",
-        assumptions={"interval": f"{low:g} to {high:g}", "items": f"{items}", "level": f"{percent(level)}"},
+        assumptions={"interval": f"{low:g} to {high:g}", "items": f"{int(items)}", "level": f"{percent(level)}"},
         deff=deff,
         response_rate=response_rate,
         least=math.ceil(3 * deff),

@@ -18,6 +18,7 @@ from csi_lab.sampling.size.sample_size import (
     not_positive,
     not_share,
     planned,
+    power_problems,
     refuse,
 )
 
@@ -87,7 +88,7 @@ def two_means(
         "size of two groups",
         not_positive("difference", difference),
         not_positive("sd", sd),
-        *_test_problems(alpha, power, sides),
+        *power_problems(alpha, power, sides),
         *field_problems(deff, response_rate, population),
     )
     return _compared(
@@ -155,7 +156,7 @@ def two_proportions(
         not_share("p1", p1),
         not_share("p2", p2),
         f"p1 and p2 are both {p1!r}: there is no difference to detect" if p1 == p2 else "",
-        *_test_problems(alpha, power, sides),
+        *power_problems(alpha, power, sides),
         *field_problems(deff, response_rate, population),
     )
     mid, apart = (p1 + p2) / 2, p1 * (1 - p1) + p2 * (1 - p2)
@@ -238,7 +239,7 @@ def overlapping_waves(
         ""
         if is_number(correlation) and -1 < correlation < 1
         else f"correlation={correlation!r} must lie between -1 and 1",
-        *_test_problems(alpha, power, sides),
+        *power_problems(alpha, power, sides),
         *field_problems(deff, response_rate),
     )
     return _compared(
@@ -295,17 +296,6 @@ def _power_of_means(variance: float, z: float, n: np.ndarray) -> np.ndarray:
 
 def _power_of_shares(difference: float, null: float, own: float, z: float, n: np.ndarray) -> np.ndarray:
     return special.ndtr((np.sqrt(np.asarray(n, dtype=float)) * difference - z * null) / own)
-
-
-def _test_problems(alpha: float, power: float, sides: int) -> list[str]:
-    problems = [
-        not_share("alpha", alpha),
-        not_share("power", power),
-        "" if sides in (1, 2) else f"sides={sides!r} must be 1 or 2",
-    ]
-    if not any(problems) and power <= alpha / sides:
-        problems.append(f"power={power!r} is no more than chance gives (alpha {alpha:g})")
-    return problems
 
 
 def _test_words(alpha: float, power: float, sides: int) -> dict[str, str]:

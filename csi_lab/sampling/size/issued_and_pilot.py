@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -107,9 +108,10 @@ def domains(
     margin
         Half width of each domain's interval, in units of the answers.
     sd
-        Standard deviation, one for all or one per domain.
+        Standard deviation, one for all or one per domain (a mapping or a Series); :math:`\sqrt{pq}` for a share p.
     shares
-        Domain to its share W of the population; they add up to 1.
+        Domain to its share W of the population, a mapping or a Series such as
+        ``register["region"].value_counts(normalize=True)``; they add up to 1.
     level, deff
         As in :func:`csi_lab.sampling.size.mean`; the design effect holds within each domain.
     response_rate
@@ -145,11 +147,11 @@ def domains(
     """
     import pandas as pd
 
-    if not isinstance(shares, Mapping) or not shares:
+    if not hasattr(shares, "keys") or not len(shares):
         raise SpecError(f"shares={shares!r} must map each domain to its share of the population")
+    shares = dict(shares)
     names = list(shares)
-    sds = dict(sd) if isinstance(sd, Mapping) else dict.fromkeys(names, sd)
-    rates = dict(response_rate) if isinstance(response_rate, Mapping) else dict.fromkeys(names, response_rate)
+    sds, rates = _by_domain(sd, names), _by_domain(response_rate, names)
     lacking = [
         f"{what} lacks the domains {[d for d in names if d not in given]}"
         for what, given in (("sd", sds), ("response_rate", rates))
@@ -282,6 +284,11 @@ def pilot(prevalence: float, *, chance: float = 0.95, deff: float = 1.0, respons
         response_rate=response_rate,
         least=1,
     )
+
+
+def _by_domain(given: Any, names: list[str]) -> dict[str, Any]:
+    """What was given per domain (a mapping, a Series), or once for all of them."""
+    return dict(given) if hasattr(given, "keys") else dict.fromkeys(names, given)
 
 
 def _itself(n: np.ndarray) -> np.ndarray:

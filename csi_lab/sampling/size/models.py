@@ -21,9 +21,11 @@ from csi_lab.sampling.size.sample_size import (
     curve_picture,
     field_problems,
     is_number,
+    not_positive,
     not_share,
     not_whole,
     planned,
+    power_problems,
     refuse,
 )
 
@@ -145,9 +147,7 @@ def pls_ten_times(
       a weak rule: it knows nothing of the size of the effects
     """
     if not isinstance(model, PathModel):
-        raise SpecError(f"model must be a PathModel, got {type(model).__name__}; e.g. models['ECSI mobile'].model")
-    from csi_lab.sampling.size.sample_size import not_positive
-
+        raise SpecError(f"model must be a PathModel, got {type(model).__name__}; e.g. models['ECSI mobile']")
     refuse("ten-times rule", not_positive("times", times), *field_problems(deff, response_rate))
     arrows = {construct: len(model.paths.get(construct, ())) for construct in model.constructs}
     for construct, items in model.constructs.items():
@@ -188,7 +188,7 @@ def pls_inverse_square_root(
     alpha
         Significance level, one-sided. With power .80 the numerator is 2.123, 2.486 and 3.168 at .10, .05 and .01.
     power
-        Wanted power.
+        Wanted power, above ``alpha``.
     deff, response_rate
         As in :func:`csi_lab.sampling.size.mean`.
 
@@ -203,7 +203,7 @@ def pls_inverse_square_root(
 
     Notes
     -----
-    The method takes the standard error of every path as :math:`1/\\sqrt n`, which errs on the safe side. The authors'
+    The method takes the standard error of every path as :math:`1/\sqrt n`, which errs on the safe side. The authors'
     gamma-exponential method gives a little less (146 in place of 160 at b = .197); it is not offered here.
 
     References
@@ -218,11 +218,10 @@ def pls_inverse_square_root(
     """
     refuse(
         "inverse square root method",
-        ""
-        if is_number(path) and 0 < abs(path) < 1
-        else f"path={path!r} must be a standardised coefficient between 0 and 1 in size",
-        not_share("alpha", alpha),
-        not_share("power", power),
+        f"path={path!r} must be a standardised coefficient between 0 and 1 in size"
+        if not is_number(path) or not_share("path", abs(path))
+        else "",
+        *power_problems(alpha, power),
         *field_problems(deff, response_rate),
     )
     z = float(special.ndtri(1 - alpha))
@@ -331,11 +330,7 @@ def rmsea_size(
     refuse(
         "size for a test of RMSEA",
         not_whole("df", df, 1),
-        not_share("alpha", alpha),
-        not_share("power", power),
-        f"power={power!r} must be above alpha={alpha!r}"
-        if is_number(power) and is_number(alpha) and power <= alpha
-        else "",
+        *power_problems(alpha, power),
         *field_problems(deff, response_rate),
     )
     achieved = partial(_rmsea, int(df), null, alternative, alpha)
@@ -368,7 +363,7 @@ def _hypotheses(test: Any) -> tuple[float, float, str]:
 
 
 def _rmsea_words(df: int, null: float, alternative: float, alpha: float) -> dict[str, str]:
-    return {"df": f"{df}", "null": f"{null:g}", "alternative": f"{alternative:g}", "alpha": f"{alpha:g}"}
+    return {"df": f"{int(df)}", "null": f"{null:g}", "alternative": f"{alternative:g}", "alpha": f"{alpha:g}"}
 
 
 def _rmsea(df: int, null: float, alternative: float, alpha: float, n: np.ndarray) -> np.ndarray:

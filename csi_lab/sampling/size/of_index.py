@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Between respondents, on the 0-100 scale: on the ECSI mobile data about 14 to 15 points; the larger is taken.
 INDEX_SD = 15.0
+# No answers from 0 to 100 have a larger standard deviation (divisor n - 1): one at either end.
+LARGEST_SD = 100 / math.sqrt(2)
 # The EPSI design: 250 customers per provider for plus or minus 2 points.
 INDEX_MARGIN = 2.0
 
@@ -43,7 +45,7 @@ def index(
         Standard deviation s of the respondents' index, in points; default 15 when no ``result`` is given. See
         :func:`index_sd` for a value from what is known of the items.
     result
-        An index computed before; its standard error and n give :math:`s = se \sqrt{n}`.
+        An index computed before, with its standard error; that and n give :math:`s = se \sqrt{n}`.
     level, deff, response_rate, population
         As in :func:`csi_lab.sampling.size.mean`.
 
@@ -55,7 +57,8 @@ def index(
     Raises
     ------
     SpecError
-        If a setting is out of its range, or both ``sd`` and ``result`` are given.
+        If a setting is out of its range, both ``sd`` and ``result`` are given, ``result`` is no index, or no answers
+        from 0 to 100 can have the ``sd``.
     EstimationError
         If the index given has no standard error.
 
@@ -82,10 +85,15 @@ def index(
         raise SpecError("give sd= or result=, not both: the result has its own standard deviation")
     words = ""
     if result is not None:
+        from csi_lab.index import IndexResult
+
+        if not isinstance(result, IndexResult):
+            raise SpecError(f"result must be an index, e.g. of csi_lab.index.from_items, got {type(result).__name__}")
         sd = float(result.se * math.sqrt(result.n))
         words = f"{sd:.4g} (from an index of n = {result.n})"
     elif sd is None:
         sd, words = INDEX_SD, f"{INDEX_SD:g} (usual for an index)"
+    refuse("size of a sample for an index", "" if not is_number(sd) else _impossible("sd", sd, LARGEST_SD, (0, 100)))
     found = mean(margin, sd, level=level, deff=deff, response_rate=response_rate, population=population)
     from dataclasses import replace
 
@@ -121,7 +129,7 @@ def index_sd(item_sd: float, *, items: int, correlation: float, bounds: tuple[fl
     Raises
     ------
     SpecError
-        If a setting is out of its range; all are named.
+        If a setting is out of its range, or no answers within the bounds can have the ``item_sd``; all are named.
 
     Notes
     -----
@@ -143,5 +151,18 @@ def index_sd(item_sd: float, *, items: int, correlation: float, bounds: tuple[fl
         if is_number(correlation) and lowest < correlation <= 1
         else f"correlation={correlation!r} must lie between {lowest:.3g} and 1",
         "" if pair and bounds[0] < bounds[1] else f"bounds={bounds!r} must be two numbers, low < high",
+        _impossible("item_sd", item_sd, (bounds[1] - bounds[0]) / math.sqrt(2), bounds)
+        if is_number(item_sd) and pair and bounds[0] < bounds[1]
+        else "",
     )
     return float(100 / (bounds[1] - bounds[0]) * item_sd * np.sqrt((1 + (items - 1) * correlation) / items))
+
+
+def _impossible(name: str, sd: float, largest: float, bounds: tuple[float, float]) -> str:
+    """A problem if answers within the bounds cannot be spread so much."""
+    if sd <= largest * (1 + 1e-9):
+        return ""
+    return (
+        f"{name}={sd:g} is impossible for answers from {bounds[0]:g} to {bounds[1]:g}: {largest:.4g} is the most; "
+        "is it given in another unit?"
+    )

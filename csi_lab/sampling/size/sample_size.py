@@ -27,6 +27,8 @@ INK, QUIET, ACCENT = "#1f2933", "#9fb3c8", "#2f6f9f"
 POINTS_OF_CURVE = 61
 # With fewer interviews the quantiles of Student's t exceed the normal ones by more than 4 %.
 FEW = 30
+# Settings beyond these are slips of a unit; the squares of their ratios would overflow.
+SMALLEST_SETTING, LARGEST_SETTING = 1e-50, 1e50
 NORMAL = "normal quantiles in place of Student's t"
 
 
@@ -111,7 +113,10 @@ class SampleSize:
 
         high = 4 * self.n if self.population is None else min(4 * self.n, math.floor(self.population))
         low = min(max(self.least, self.n // 4), self.n)
-        sizes = np.unique(np.rint(np.geomspace(low, max(high, low), POINTS_OF_CURVE)).astype(int))
+        high = max(high, low)
+        # Even steps as well: near a census a margin falls so fast that steps by ratio would show a corner.
+        steps = [np.geomspace(low, high, POINTS_OF_CURVE), np.linspace(low, high, POINTS_OF_CURVE)]
+        sizes = np.unique(np.rint(np.concatenate(steps)).astype(int))
         sizes = np.union1d(sizes[sizes >= min(self.least, self.n)], self.n)
         return pd.DataFrame({self.aim: self.achieved(sizes.astype(float))}, index=pd.Index(sizes, name="n"))
 
@@ -124,11 +129,12 @@ class SampleSize:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """The aim against the number of interviews, with the number asked for marked."""
-        ax = curve_picture(self.curve, self.axis, f"{self.unit}, n" + (" per group" if self.groups > 1 else ""), ax)
+        curve = self.curve
+        ax = curve_picture(curve, self.axis, f"{self.unit}, n" + (" per group" if self.groups > 1 else ""), ax)
         ax.axhline(self.target, color=QUIET, lw=1, ls="--")
         achieved = float(self.achieved(np.asarray(float(self.n))))
         ax.plot([self.n], [achieved], "o", color=INK)
-        falls = self.aim in ("margin", "width")
+        falls = curve.iloc[0, 0] > curve.iloc[-1, 0]
         ax.annotate(
             f"n = {self.n:,}",
             (self.n, achieved),
@@ -287,14 +293,18 @@ def is_number(value: Any) -> bool:
 
 
 def not_positive(name: str, value: Any) -> str:
-    """A problem unless the value is a number above zero."""
-    return "" if is_number(value) and value > 0 else f"{name}={value!r} must be a number above 0"
+    """A problem unless the value is a number above zero, of a size that can be computed with."""
+    if not is_number(value) or not value > 0:
+        return f"{name}={value!r} must be a number above 0"
+    if not SMALLEST_SETTING <= value <= LARGEST_SETTING:
+        return f"{name}={value!r} is beyond what can be computed with; check its unit"
+    return ""
 
 
 def not_share(name: str, value: Any, *, one: bool = False) -> str:
     """A problem unless the value lies between 0 and 1; 1 itself is a share when ``one``."""
     if is_number(value) and value > 0 and (value < 1 or (one and value == 1)):
-        return ""
+        return not_positive(name, value)
     return f"{name}={value!r} must lie between 0 and 1" + (", 1 included" if one else "")
 
 
@@ -302,6 +312,22 @@ def not_whole(name: str, value: Any, least: int) -> str:
     """A problem unless the value is a whole number of at least ``least``."""
     whole = is_number(value) and float(value).is_integer() and value >= least
     return "" if whole else f"{name}={value!r} must be a whole number, {least} or more"
+
+
+def power_problems(alpha: Any, power: Any, sides: Any = 1) -> list[str]:
+    """Problems of a test's level, power and number of sides."""
+    problems = [
+        not_share("alpha", alpha),
+        not_share("power", power),
+        "" if is_number(sides) and sides in (1, 2) else f"sides={sides!r} must be 1 or 2",
+    ]
+    if not any(problems) and power <= alpha / sides:
+        tails = "one" if sides == 1 else "two"
+        problems.append(
+            f"power={power!r} is no more than chance gives: it must be above {alpha / sides:g} "
+            f"(alpha {alpha:g}, {tails}-sided)"
+        )
+    return problems
 
 
 def field_problems(deff: Any = 1.0, response_rate: Any = 1.0, population: Any = None) -> list[str]:
