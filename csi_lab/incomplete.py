@@ -228,7 +228,8 @@ def incomplete_units(
     simple = design.strata is None and design.psu is None and design.population is None
     keep = used if simple else np.ones(len(frame), dtype=bool)
     # A frame without gaps, for everything about the units that does not depend on the answers.
-    filled = frame[keep].assign(**{name: np.nan_to_num(x[keep, i]) for i, name in enumerate(items)})
+    filled = frame[keep].copy()
+    filled[items] = np.nan_to_num(x[keep])
     shell = units_of(filled, items, replace(design, weights=None), np.where(used, w, 0.0)[keep], "listwise")
     x, known, w, used = x[keep], known[keep], w[keep], used[keep]
     if design.psu is None:
@@ -246,7 +247,7 @@ def incomplete_units(
     )
     row_unit_used, x_used, w_used = row_unit[used], x[used] - origin, w[used]
     blank = Moments(
-        tuple(items),
+        tuple(map(str, items)),
         len(x_used),
         float(w_used.sum()),
         origin,

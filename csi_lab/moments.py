@@ -11,6 +11,7 @@ import numpy as np
 
 from csi_lab.answers import infinite_values, require_columns, require_numbers, split_weights
 from csi_lab.errors import DataError, SpecError
+from csi_lab.settings import is_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,6 +113,8 @@ class Moments:
         """
         if missing not in ("listwise", "raise", "em", "mean"):
             raise SpecError(f"missing={missing!r} is unknown; use 'listwise', 'raise', 'em' or 'mean'")
+        if not hasattr(frame, "columns"):
+            raise DataError(f"need a DataFrame with one column per item, got {type(frame).__name__}")
         frame, w = split_weights(frame, weights)
         if missing == "em" or missing == "mean":
             from csi_lab.incomplete import completed_moments
@@ -170,19 +173,49 @@ class Moments:
     def from_covariance(cls, names: Sequence[str], n: int, mean: Any, cov: Any, ddof: int = 1) -> Moments:
         """Moments of a published mean vector ``(p,)`` and covariance matrix ``(p, p)`` of ``n`` respondents.
 
+        Parameters
+        ----------
+        names
+            The p items.
+        n
+            Respondents, more than ``ddof``.
+        mean, cov
+            Their means and covariances.
+        ddof
+            1 if the sums of squares were divided by n - 1, 0 if by n.
+
         Raises
         ------
         DataError
-            If shapes do not fit or the matrix is not symmetric and positive semidefinite.
+            If names recur, ``n`` or ``ddof`` make no sense, shapes do not fit, numbers are missing, or the matrix is
+            not symmetric and positive semidefinite.
+
+        Examples
+        --------
+        >>> Moments.from_covariance(["q1", "q2"], 100, [7, 6], [[2.0, 0.5], [0.5, 1.0]]).corr.round(4)[0].tolist()
+        [1.0, 0.3536]
         """
-        mean, cov = np.asarray(mean, dtype=float), np.asarray(cov, dtype=float)
+        names = [names] if isinstance(names, str) else [str(name) for name in names]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise DataError(f"items share a name: {twice}; rename them")
+        if ddof not in (0, 1):
+            raise DataError(f"ddof={ddof!r} must be 1 (divided by n - 1) or 0 (divided by n)")
+        if not is_number(n) or not np.isfinite(n) or n <= ddof:
+            raise DataError(f"n={n!r} must be the number of respondents, more than {ddof}")
+        try:
+            mean, cov = np.asarray(mean, dtype=float), np.asarray(cov, dtype=float)
+        except (TypeError, ValueError):
+            raise DataError("means and covariances must be numbers, rows of equal length") from None
         p = len(names)
         if mean.shape != (p,) or cov.shape != (p, p):
             raise DataError(f"{p} names need mean ({p},) and cov ({p}, {p}); got {mean.shape} and {cov.shape}")
+        if not np.isfinite(mean).all() or not np.isfinite(cov).all():
+            raise DataError("means or covariances are missing or infinite")
         if not np.allclose(cov, cov.T, rtol=1e-8, atol=0) or np.linalg.eigvalsh(cov)[0] < -1e-8 * np.trace(cov):
             raise DataError("the covariance matrix is not symmetric and positive semidefinite")
         products = (cov + cov.T) / 2 * (n - ddof)
-        return cls(tuple(map(str, names)), n, float(n), mean, np.zeros(p), products, ddof=ddof)
+        return cls(tuple(names), n, float(n), mean, np.zeros(p), products, ddof=ddof)
 
     @classmethod
     def stack(cls, parts: Sequence[Moments]) -> Moments:
@@ -287,7 +320,12 @@ class Moments:
 
     def __getitem__(self, names: Sequence[str]) -> Moments:
         """The moments of some items, in the order asked for."""
-        names = [names] if isinstance(names, str) else list(names)
+        try:
+            names = [names] if isinstance(names, str) else list(names)
+        except TypeError:
+            raise DataError(f"need the names of items, got {names!r}") from None
+        if len(set(names)) < len(names):
+            raise DataError(f"items asked for twice: {sorted({str(c) for c in names if names.count(c) > 1})}")
         absent = [c for c in names if c not in self.names]
         if absent:
             raise DataError(f"items not in the moments: {absent}; they hold {list(self.names)}")

@@ -421,6 +421,8 @@ def _source(
         raise DataError(f"need a survey or a DataFrame, got {type(data).__name__}")
     if design is None:
         design = getattr(data, "design", Design())
+    if not isinstance(design, Design):
+        raise SpecError(f"design must be a csi.Design(weights=..., strata=..., psu=...), got {type(design).__name__}")
     if weights is not None and design.weights is not None:
         raise SpecError(f"weights are given twice: weights= and the design column {design.weights!r}")
     if isinstance(weights, str):
@@ -457,7 +459,10 @@ def _given(
     n, failed = len(frame), 0
     whole = units_of(frame, items, design, weights, missing)
     if indices is not None:
-        picked = np.asarray(indices)
+        try:
+            picked = np.asarray(indices)
+        except ValueError:  # rows of unequal length
+            picked = np.empty(0)
         fits = picked.ndim == 2 and len(picked) > 1 and picked.shape[1] > 0 and picked.dtype.kind in "iu"
         if not fits or picked.min() < 0 or picked.max() >= n:
             raise DataError(f"indices must be whole numbers from 0 to {n - 1}, one row per draw, two draws or more")
@@ -465,7 +470,10 @@ def _given(
         factors = counts_of(picked.astype(np.int64), n)
         made = [(part, part @ rows.sizes) for part in _blocks(factors)]
     else:
-        factors = np.asarray(replicate_weights, dtype=float)
+        try:
+            factors = np.asarray(replicate_weights, dtype=float)
+        except (TypeError, ValueError):
+            raise DataError(f"replicate_weights must be numbers, (draws, {n})") from None
         if factors.ndim == 2 and factors.shape[1]:
             lost = np.isnan(factors).all(axis=1)
             factors, failed = factors[~lost] if lost.any() else factors, int(lost.sum())

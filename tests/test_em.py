@@ -329,6 +329,14 @@ def test_what_needs_rows_says_so(holes, call):
         call(holes)
 
 
+def test_columns_named_by_numbers_are_completed_as_others(holes):
+    frame = holes[ITEMS]
+    numbered = frame.set_axis(range(len(ITEMS)), axis=1)
+    found = replicates(numbered, draws=5, rng=1, missing="em")
+    assert found.point.names == ("0", "1", "2", "3")
+    assert (found.moments.cov == replicates(frame, draws=5, rng=1, missing="em").moments.cov).all()
+
+
 def test_columns_named_by_numbers_are_explained(mobi):
     frame = mobi[ITEMS].set_axis(range(4), axis=1)
     with pytest.raises(DataError, match=r"astype\(str\)"):

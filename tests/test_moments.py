@@ -106,6 +106,14 @@ def test_selection_keeps_the_numbers_and_the_order_asked_for(answers):
     assert (part.cov == m.cov[np.ix_([3, 0], [3, 0])]).all()
 
 
+def test_a_selection_that_makes_no_sense_is_refused(answers):
+    m = Moments.from_frame(answers)
+    with pytest.raises(DataError, match=f"items asked for twice: \\['{m.names[0]}'\\]"):
+        m[[m.names[0], m.names[0]]]
+    with pytest.raises(DataError, match="need the names of items, got 3"):
+        m[3]
+
+
 def test_a_stack_holds_each_part(answers):
     parts = [Moments.from_frame(answers[:200]), Moments.from_frame(answers[200:])]
     stack = Moments.stack(parts)
@@ -124,6 +132,26 @@ def test_published_covariance_matrices_can_be_used():
 
 
 @pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"names": ["x", "x"]}, r"share a name: \['x'\]"),
+        ({"names": "xy"}, r"1 names need mean \(1,\)"),
+        ({"n": 1}, "n=1 must be the number of respondents, more than 1"),
+        ({"n": "many"}, "n='many'"),
+        ({"ddof": 7}, "ddof=7 must be 1"),
+        ({"mean": [np.nan, 6]}, "missing or infinite"),
+        ({"mean": ["seven", 6]}, "must be numbers"),
+        ({"cov": [[1, np.nan], [np.nan, 1]]}, "missing or infinite"),
+        ({"cov": [[1, 0], [1]]}, "rows of equal length"),
+    ],
+)
+def test_published_numbers_that_cannot_be_are_refused(change, message):
+    given = {"names": ["x", "y"], "n": 100, "mean": [7, 6], "cov": np.eye(2)} | change
+    with pytest.raises(DataError, match=message):
+        Moments.from_covariance(**given)
+
+
+@pytest.mark.parametrize(
     ("frame", "message"),
     [
         (pd.DataFrame({"q1": [1, 2], "q2": ["agree", "no"]}), "'q2' holds text in 2 rows: 0, 1, e.g. 'agree'"),
@@ -134,6 +162,10 @@ def test_published_covariance_matrices_can_be_used():
         (pd.DataFrame({"q1": pd.to_datetime(["2026-01-01"])}), "holds dates or other objects in 1 rows"),
         (pd.DataFrame({"q1": []}, dtype=float), "no row of 0"),
         (pd.DataFrame(index=[0, 1]), "no items"),
+        (pd.DataFrame([[1, 2], [3, 4]], columns=[1, "1"]), r"columns share a name: \['1'\]"),
+        (pd.DataFrame({"q1": [1 + 1j, 2]}), "'q1' holds dates or other objects in 2 rows"),
+        (pd.Series([1, 2], name="q1"), "need a DataFrame with one column per item, got Series"),
+        (None, "got NoneType"),
     ],
 )
 def test_bad_frames_are_refused_by_name(frame, message):

@@ -314,6 +314,13 @@ def test_contradictory_settings_are_refused(settings, message):
         ({"indices": np.zeros((0, 3), int)}, DataError, "two draws or more"),
         ({"indices": np.arange(3)[None]}, DataError, "two draws or more"),
         ({"draws": 100.0}, SpecError, "whole number"),
+        ({"draws": True}, SpecError, "whole number"),
+        ({"indices": [[0, 1], [0]]}, DataError, "whole numbers from 0 to 2"),
+        ({"indices": [["a", "b", "c"]] * 2}, DataError, "whole numbers from 0 to 2"),
+        ({"replicate_weights": [[1, 1, 1], [1, 1]]}, DataError, r"must be numbers, \(draws, 3\)"),
+        ({"replicate_weights": [["a", "b", "c"]] * 2}, DataError, r"must be numbers, \(draws, 3\)"),
+        ({"design": {"psu": "q1"}}, SpecError, "design must be a csi.Design"),
+        ({"design": "q1"}, SpecError, "design must be a csi.Design"),
     ],
 )
 def test_draws_that_cannot_be_are_refused(settings, error, message):
