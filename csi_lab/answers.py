@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,8 @@ def require_columns(frame: pd.DataFrame, names: Iterable[Any]) -> None:
     DataError
         With all of them, and with the remedy where the columns are called by numbers and not by text.
     """
-    absent = [name for name in names if name not in frame.columns]
+    # A list within the list is no name: it cannot be looked up.
+    absent = [name for name in names if not isinstance(name, Hashable) or name not in frame.columns]
     if not absent:
         return
     columns = list(frame.columns)

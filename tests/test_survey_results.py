@@ -225,6 +225,8 @@ def test_results_do_not_depend_on_the_width_of_the_terminal(clus1):
         (lambda f: {"data": [1, 2]}, "need a survey or a DataFrame, got list"),
         (lambda f: {"by": "stype", "data": f.assign(stype=f["stype"].where(f.index > 2))}, r"domain stype \(3\)"),
         (lambda f: {"by": "style"}, r"not in the data: \['style'\]"),
+        (lambda f: {"columns": [["api00"]]}, r"not in the data: \[\['api00'\]\]"),
+        (lambda f: {"by": [["stype"]]}, r"not in the data: \[\['stype'\]\]"),
         (
             lambda f: {"weights": weight.post_stratify(f[:90], "pw", {"sch.wide": {"No": 1072, "Yes": 5122}})},
             "belong to 90 rows",
@@ -244,6 +246,9 @@ def test_bad_data_are_named(clus1, change, message):
         ({"missing": "drop"}, "missing='drop'"),
         ({"lonely": "adjust"}, "lonely='adjust' is unknown; use one of"),
         ({"df": -1}, "df=-1"),
+        ({"df": True}, "df=True is unknown"),
+        ({"level": "0.95"}, "level='0.95'"),
+        ({"by": ["stype", "stype"]}, r"names \['stype'\] twice"),
         ({"weights": [1.0] * 183}, "weights are given twice"),
         ({"weights": "enroll"}, "weights are given twice: weights='enroll' and the design column 'pw'"),
         ({"design": "pw"}, "must be a csi_lab.Design"),
@@ -269,8 +274,32 @@ def test_other_estimates_refuse_what_they_cannot_do(clus1):
         estimate.difference(clus1, "api00", CLUS1, by="stype", between=("E", "X"))
     with pytest.raises(SpecError, match="give two columns"):
         estimate.difference(clus1, "api00", CLUS1)
+    for between in ("EH", 5, {"E": 1, "H": 2}, ("E", "H", "M")):
+        with pytest.raises(SpecError, match=r"between=\(first, second\)"):
+            estimate.difference(clus1, "api00", CLUS1, by="stype", between=between)
+    with pytest.raises(SpecError, match=r"denominator=\['api99'\] must be one column"):
+        estimate.ratio(clus1, "api00", CLUS1, denominator=["api99"])
+    with pytest.raises(SpecError, match=r"numerator=\[\] names no column"):
+        estimate.ratio(clus1, [], CLUS1, denominator="api99")
+    for q in (None, "0.5", np.array(0.5), True, []):
+        with pytest.raises(SpecError, match="shares between 0 and 1 are needed, each once"):
+            estimate.quantile(clus1, "api00", CLUS1, q=q)
     with pytest.raises(SpecError, match=r"not \[0, 1.5\]"):
         estimate.quantile(clus1, "api00", CLUS1, q=[0, 0.5, 1.5])
+    with pytest.raises(SpecError, match=r"two different columns, got \[None\]"):
+        estimate.crosstab(clus1, None, CLUS1)
+    with pytest.raises(SpecError, match="function='mean' must be callable"):
+        estimate.of(clus1, "mean", CLUS1, items=["api00"])
+    pair = estimate.mean(clus1, ["api00", "api99"], CLUS1)
+    for contrasts in ("equal", [[1, -1], [1]]):
+        with pytest.raises(SpecError, match="contrasts must be rows of 2 numbers each"):
+            pair.wald(contrasts)
+    with pytest.raises(SpecError, match="one estimate equals itself"):
+        estimate.mean(clus1, ["api00"], CLUS1).wald()
+    with pytest.raises(SpecError, match=r"term \['ell'\] is unknown"):
+        estimate.regression(clus1, "api00", CLUS1, on="ell").wald(["ell"])
+    with pytest.raises(SpecError, match="rng=-1 must be a whole number"):
+        estimate.replicate_weights(clus1, CLUS1, draws=5, rng=-1)
     with pytest.raises(DataError, match=r"single label in the rows used: \['one'\]"):
         estimate.crosstab(clus1.assign(one=1), ["stype", "one"], CLUS1)
     with pytest.raises(EstimationError, match=r"\['copy', 'one'\]"):
@@ -290,9 +319,84 @@ def test_domains_within_one_unit_have_no_interval_and_say_so(clus1):
     assert any("no degrees of freedom" in note and "637" in note for note in found.notes)
 
 
+def test_a_difference_within_single_units_has_no_error_and_says_so(clus1):
+    """Two districts, each a unit of its own: the zero that their totals give is no standard error."""
+    found = estimate.difference(clus1, "api00", CLUS1, by="dnum", between=(637, 61))
+    assert np.isnan([found.se, found.low, found.high, found.t, found.p]).all()
+    assert found.value == pytest.approx(clus1.groupby("dnum")["api00"].mean().loc[[637, 61]].diff().iloc[1] * -1)
+    assert any("no degrees of freedom" in note for note in found.notes)
+    assert "t = -, p = -" in str(found)
+
+
+@pytest.mark.parametrize("constant", [0.1, 3.1, 1e9 / 3])
+def test_rounding_is_never_significant(clus1, constant):
+    """Values that do not vary differ by 1e-16; that over its error of 1e-17 is no t of 10."""
+    frame = clus1.assign(c=constant, d=2 * constant, near=constant + clus1["api00"] * 1e-4)
+    gap = estimate.difference(frame, "c", CLUS1, by="sch.wide", between=("Yes", "No"))
+    columns = estimate.difference(frame, ["d", "c"], CLUS1)
+    assert (gap.value, gap.se, columns.se) == (0, 0, 0)
+    assert columns.value == pytest.approx(constant, rel=1e-12)
+    assert np.isnan([gap.t, gap.p, columns.t]).all()
+    spread = estimate.variance(frame, "c", CLUS1)
+    assert (spread.value, spread.se) == (0, 0)
+    with pytest.raises(EstimationError, match="no regular covariance"):
+        estimate.mean(frame, ["c", "d"], CLUS1).wald()
+    # What varies by little is not taken for rounding.
+    truth = estimate.mean(frame, "api00", CLUS1)
+    near = estimate.mean(frame, "near", CLUS1)
+    assert near.se == pytest.approx(1e-4 * truth.se, rel=1e-3)
+
+
+def test_a_perfect_fit_has_no_error_and_says_so(clus1):
+    found = estimate.regression(clus1.assign(twice=2 * clus1["api99"] + 3), "twice", CLUS1, on="api99")
+    assert found.table["estimate"].tolist() == pytest.approx([3, 2], rel=1e-9)
+    assert (found.table["se"] == 0).all()
+    assert found.table[["t", "p"]].isna().all().all()
+    assert any("give the response exactly" in note for note in found.notes)
+
+
+def test_the_result_says_which_degrees_of_freedom_it_has(clus1):
+    """R's subset and Stata count what is in the domain, R's svyby the whole sample: a silent difference elsewhere."""
+    whole = estimate.mean(clus1, "api00", CLUS1)
+    assert not any("degrees" in note for note in whole.notes)
+    ours = estimate.mean(clus1, "api00", CLUS1, by="stype")
+    assert "units minus strata among the rows used (as Stata); the whole sample has 14 (df='design')" in str(ours)
+    assert "those of the whole sample (as R's svyby)" in str(
+        estimate.mean(clus1, "api00", CLUS1, by="stype", df="design")
+    )
+    assert "degrees of freedom as given: inf" in str(estimate.mean(clus1, "api00", CLUS1, df=np.inf))
+    gaps = clus1.assign(api00=clus1["api00"].where(clus1["dnum"] != 637))
+    for found in (
+        estimate.mean(gaps, "api00", CLUS1, missing="listwise"),
+        estimate.of(gaps, lambda m: m.mean, CLUS1, items=["api00"]),
+        estimate.quantile(gaps, "api00", CLUS1, missing="listwise"),
+        estimate.regression(gaps, "api00", CLUS1, on="ell", missing="listwise"),
+        estimate.difference(gaps, ["api00", "api99"], CLUS1, missing="listwise"),
+        estimate.crosstab(
+            gaps.assign(high=(gaps["api00"] > 600).where(gaps["api00"].notna())),
+            ["stype", "high"],
+            CLUS1,
+            missing="listwise",
+        ),
+    ):
+        assert any("the whole sample has 14" in note for note in found.notes)
+
+
+def test_long_lists_in_notes_are_counted(clus1):
+    found = estimate.mean(clus1, "api00", CLUS1, by=["dnum", "stype"])
+    note = next(note for note in found.notes if "no degrees" in note)
+    assert note.endswith(f"and {len(found.table) - 12} more")
+
+
+def test_numbers_of_numpy_are_numbers(clus1):
+    a = estimate.quantile(clus1, "api00", CLUS1, q=np.float32(0.5), level=np.float32(0.5), df=np.int64(14))
+    b = estimate.quantile(clus1, "api00", CLUS1, q=0.5, level=0.5, df=14)
+    assert (a.value, a.low, a.high) == (b.value, b.low, b.high)
+
+
 def test_values_that_do_not_vary_have_no_error_and_no_design_effect(clus1):
     found = estimate.mean(clus1.assign(c=3.1), "c", CLUS1)
-    assert found.se == pytest.approx(0, abs=1e-12)
+    assert found.se == 0
     assert np.isnan(found.deff)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from csi_lab.errors import SpecError
-from csi_lab.sampling.estimate.linear import Gaps, Respondents, Sums
-from csi_lab.sampling.estimate.results import COLUMNS, Estimate, Estimates, critical
+from csi_lab.sampling.estimate.linear import ROUNDING, Gaps, Respondents, Sums
+from csi_lab.sampling.estimate.results import COLUMNS, Estimate, Estimates, critical, enumerated
 
 Simple = Literal["means", "totals"] | None
 
@@ -24,6 +24,9 @@ def usable_rows(
         columns, _ = columns_of(by)
         if not columns:
             raise SpecError("by=[] names no column; leave it out")
+        twice = [c for k, c in enumerate(columns) if c in columns[:k]]
+        if twice:
+            raise SpecError(f"by={columns!r} names {twice} twice")
         gaps |= {f"domain {c}": people.labels([c])[0] < 0 for c in columns}
     rows, notes = people.counted(gaps, missing)
     return rows, (*people.notes, *notes)
@@ -93,10 +96,13 @@ def collected(
     covariance = people.nested.joint_covariance([(sums.codes, z) for sums, _, z in own], people.lonely)
     value = np.concatenate([found for _, found, _ in own])
     error = roots(covariance)
+    # What rounding leaves of values that do not vary is no error, and no test should find it.
+    flat = error <= ROUNDING * np.abs(value)
+    if flat.any():
+        error[flat] = covariance[flat] = covariance[:, flat] = 0.0
     k = len(own[0][1])
     df = np.repeat([sums.df for sums, _, _ in own], k)
-    # Within a single sampling unit the error of a mean is zero by construction: it is not known.
-    error = np.where((df <= 0) & (error <= 1e-9 * np.abs(value)), np.nan, error)
+    error = known_errors(error, df, np.abs(value))
     half = critical(df, level) * error
     deffs = np.full((2, len(value)), np.nan)
     if simple:
@@ -106,12 +112,22 @@ def collected(
                 with np.errstate(divide="ignore", invalid="ignore"):
                     deffs[row, here] = np.where(v > 0, error[here] ** 2 / v, np.nan)
     kish, n = (np.repeat([getattr(sums, a) for sums, _, _ in own], k) for a in ("kish", "n"))
-    none = [", ".join(map(str, i if isinstance(i, tuple) else (i,))) for i in index[df <= 0]]
-    if none:
-        notes = (*notes, f"no degrees of freedom (one sampling unit per stratum), hence no interval: {'; '.join(none)}")
+    notes = (*notes, *people.said_of_degrees([sums.rows for sums, _, _ in own]), *without_degrees(index, df))
     parts = (value, error, value - half, value + half, df, *deffs, kish, n)
     table = pd.DataFrame(dict(zip(COLUMNS, parts, strict=True)), index=index)
     return Estimates(what, table, pd.DataFrame(covariance, index=index, columns=index), level, "t", notes)
+
+
+def known_errors(error: np.ndarray, df: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Standard errors, NaN where a single sampling unit made them zero by construction."""
+    return np.where((df <= 0) & (error <= 1e-9 * size), np.nan, error)
+
+
+def without_degrees(index: pd.Index, df: np.ndarray) -> tuple[str, ...]:
+    """Which rows have no interval because each of their strata holds one sampling unit."""
+    if not (df <= 0).any():
+        return ()
+    return (f"no degrees of freedom (one sampling unit per stratum), hence no interval: {enumerated(index[df <= 0])}",)
 
 
 def only(found: Estimates, statistic: str, name: str) -> Estimate:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,15 +15,18 @@ from csi_lab.sampling.estimate.collecting import (
     collected,
     columns_of,
     domains_of,
+    known_errors,
     named,
     only,
     roots,
     row_index,
     usable_rows,
+    without_degrees,
 )
-from csi_lab.sampling.estimate.linear import Degrees, Gaps, Respondents, Sums
-from csi_lab.sampling.estimate.results import Difference, Estimate, Estimates, critical, require_level
+from csi_lab.sampling.estimate.linear import ROUNDING, Degrees, Gaps, Respondents, Sums, apart
+from csi_lab.sampling.estimate.results import Difference, Estimate, Estimates, critical
 from csi_lab.sampling.estimate.stage_variance import Lonely
+from csi_lab.settings import require_level
 
 
 def ratio(
@@ -69,10 +72,16 @@ def ratio(
     require_level(level)
     columns, single = columns_of(numerator)
     people = Respondents.of(data, design, weights=weights, lonely=lonely, df=df)
-    values = people.values([*dict.fromkeys([*columns, denominator])])
+    if not columns_of(denominator)[1]:
+        raise SpecError(f"denominator={denominator!r} must be one column")
+    if not columns:
+        raise SpecError("numerator=[] names no column")
+    # A column over itself is read once.
+    values = people.values([*columns, *(() if denominator in columns else (denominator,))])
     rows, notes = usable_rows(people, values, by, missing)
     groups, parts = domains_of(people, by, rows)
     own: list[tuple[Sums, np.ndarray, np.ndarray]] = []
+    residuals = [np.zeros(len(people.weights)) for _ in columns]
     for at in parts:
         w = people.weights[at]
         base = float(w @ values[denominator][at])
@@ -80,7 +89,8 @@ def ratio(
         if abs(base) <= 1e-12 * size or not size:
             raise DataError(f"the total of the denominator {denominator!r} is zero; a ratio does not exist")
         ratios = np.array([w @ values[c][at] for c in columns]) / base
-        residuals = [(values[c] - r * values[denominator]) / base for c, r in zip(columns, ratios, strict=True)]
+        for z, c, r in zip(residuals, columns, ratios, strict=True):
+            z[at] = (values[c][at] - r * values[denominator][at]) / base
         sums = people.sums(residuals, at, origin=np.zeros(len(columns)))
         own.append((sums, ratios, sums.of_totals()))
     labels = pd.Index([f"{c} / {denominator}" for c in columns], name="ratio")
@@ -147,21 +157,24 @@ def difference(
     if by is None:
         if len(names) != 2 or between is not None:
             raise SpecError("give two columns, or one column with by= and between=(first, second)")
-        sums = people.sums([values[names[0]] - values[names[1]]], rows)
+        y = values[names[0]] - values[names[1]]
+        sums = people.sums([y], rows)
         gap, error = float(sums.mean[0]), roots(sums.covariance(sums.of_means()))[0]
+        size = float(np.abs(np.concatenate([values[name][rows] for name in names])).max())
         wo, wr = sums.simple_variance()
-        return _difference(f"{names[0]} - {names[1]}", gap, error, sums.df, level, sums, notes, (wo[0], wr[0]))
-    if len(names) != 1 or not isinstance(by, str) or between is None or len(between) != 2:
+        return _difference(f"{names[0]} - {names[1]}", gap, error, sums.df, level, sums, size, notes, (wo[0], wr[0]))
+    pair = _pair(between)
+    if len(names) != 1 or not columns_of(by)[1] or not pair:
         raise SpecError("a difference between domains needs one column, by= one column and between=(first, second)")
     groups, parts = domains_of(people, by, rows)
     known = [] if groups is None else list(groups)
-    absent = [label for label in between if label not in known]
-    if absent or between[0] == between[1]:
+    absent = [label for label in pair if label not in known]
+    if absent or pair[0] == pair[1]:
         raise DataError(
-            f"between={tuple(between)!r} must be two different labels of {by!r}; it has {known[:12]}"
+            f"between={tuple(pair)!r} must be two different labels of {by!r}; it has {known[:12]}"
             + (f", not {absent}" if absent else "")
         )
-    first, second = (parts[known.index(label)] for label in between)
+    first, second = (parts[known.index(label)] for label in pair)
     y = values[names[0]]
     both = np.sort(np.concatenate([first, second]))
     # One influence value per row carries both means, so that no covariance needs a formula of its own.
@@ -170,14 +183,21 @@ def difference(
     for at, sign in ((first, 1.0), (second, -1.0)):
         w = people.weights[at]
         centre = float(w @ y[at] / w.sum())
-        z[at] = sign * (y[at] - centre) / w.sum()
+        z[at] = sign * apart(y[at], centre) / w.sum()
         means.append(centre)
     sums = people.sums([z], both, origin=np.zeros(1))
     error = roots(sums.covariance(sums.of_totals()))[0]
-    label = f"{names[0]}, {by}: {between[0]} - {between[1]}"
+    label = f"{names[0]}, {by}: {pair[0]} - {pair[1]}"
     none = (np.nan, np.nan)
     degrees = sums.df - 1 if isinstance(df, str) else sums.df
-    return _difference(label, means[0] - means[1], error, degrees, level, sums, notes, none)
+    size = float(np.abs(y[both]).max())
+    return _difference(label, means[0] - means[1], error, degrees, level, sums, size, notes, none)
+
+
+def _pair(between: Any) -> list[Any]:
+    """Two labels, or nothing when this is no sequence of two."""
+    no_pair = isinstance(between, (str, Mapping)) or not isinstance(between, Collection) or len(between) != 2
+    return [] if no_pair else list(between)
 
 
 def _difference(
@@ -187,9 +207,15 @@ def _difference(
     df: float,
     level: float,
     sums: Sums,
+    size: float,
     notes: tuple[str, ...],
     simple: tuple[float, float],
 ) -> Difference:
+    """A difference with its test; ``size`` is that of the values, against which rounding is judged."""
+    gap, error = (0.0 if abs(v) <= ROUNDING * size else v for v in (gap, float(error)))
+    error = float(known_errors(np.array(error), np.array(df), np.array(size)))
+    index = pd.Index([label])
+    notes = (*notes, *sums.respondents.said_of_degrees([sums.rows]), *without_degrees(index, np.array([df])))
     half = float(critical(df, level)) * error
     t = gap / error if error > 0 else np.nan
     p = np.nan

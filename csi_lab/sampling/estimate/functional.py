@@ -16,8 +16,9 @@ from csi_lab.errors import CsiLabWarning, EstimationError, SpecError
 from csi_lab.moments import Moments
 from csi_lab.sampling.estimate.collecting import only, roots
 from csi_lab.sampling.estimate.linear import Degrees, Gaps, Respondents
-from csi_lab.sampling.estimate.results import COLUMNS, Estimate, Estimates, critical, require_level
+from csi_lab.sampling.estimate.results import COLUMNS, Estimate, Estimates, critical
 from csi_lab.sampling.estimate.stage_variance import Lonely
+from csi_lab.settings import require_level
 
 # Rows whose products are held at once.
 ROWS_AT_ONCE = 2_048
@@ -109,6 +110,8 @@ def of(
     require_level(level)
     if not isinstance(step, (int, float)) or not 0 < step <= 0.1:
         raise SpecError(f"step={step!r} must lie between 0 and 0.1 standard deviations")
+    if not callable(function):
+        raise SpecError(f"function={function!r} must be callable: it takes moments and returns numbers")
     people = Respondents.of(data, design, weights=weights, lonely=lonely, df=df)
     values = people.values(_items(data, people, items))
     rows, notes = people.counted({name: np.isnan(x) for name, x in values.items()}, missing)
@@ -133,6 +136,7 @@ def of(
     half = float(critical(df_, level)) * error
     flat = theta.ravel()
     none = np.full(len(flat), np.nan)
+    notes = (*notes, *people.said_of_degrees([rows]))
     parts = (flat, error, flat - half, flat + half, df_, none, none, sums.kish, sums.n)
     table = pd.DataFrame(dict(zip(COLUMNS, parts, strict=True)), index=labels)
     # As if rows were drawn one by one: enough to see whether the doubts matter.

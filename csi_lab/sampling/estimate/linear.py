@@ -16,6 +16,7 @@ from csi_lab.errors import DataError, SpecError
 from csi_lab.moments import Moments
 from csi_lab.sampling.estimate.nested import Nested
 from csi_lab.sampling.estimate.stage_variance import Lonely, require_lonely
+from csi_lab.settings import is_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +26,8 @@ Degrees = float | Literal["present", "design"]
 
 # Rows whose values are gathered at once: the block stays in the second-level cache.
 ROWS_AT_ONCE = 8_192
+# Values that differ by less than this share of their size differ by rounding alone.
+ROUNDING = 1e-14
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +97,7 @@ class Respondents:
         ([10.0, 10.0, 10.0], ('weights are population over sample size',))
         """
         require_lonely(lonely)
-        if not (df in ("present", "design") or (isinstance(df, (int, float)) and df > 0)):
+        if not (df in ("present", "design") if isinstance(df, str) else is_number(df) and df > 0):
             raise SpecError(f"df={df!r} is unknown; use 'present', 'design' or a number above 0")
         if isinstance(data, Moments):
             raise DataError("moments have no rows and no sampling units; give the survey or DataFrame they came from")
@@ -283,6 +286,20 @@ class Respondents:
             return self.nested.degrees(None if len(rows) == len(self.weights) else rows)
         return self.nested.degrees() if self.df == "design" else float(self.df)
 
+    def said_of_degrees(self, parts: Sequence[np.ndarray]) -> tuple[str, ...]:
+        """By which rule the degrees of freedom of estimates from these rows were counted, where rules differ."""
+        if not isinstance(self.df, str):
+            return (f"degrees of freedom as given: {self.df:g}",)
+        whole = self.nested.degrees()
+        if all(len(rows) == len(self.weights) or self.nested.degrees(rows) == whole for rows in parts):
+            return ()
+        if self.df == "design":
+            return ("degrees of freedom are those of the whole sample (as R's svyby), not of the rows used",)
+        return (
+            "degrees of freedom: units minus strata among the rows used (as Stata); the whole sample has "
+            f"{whole:g} (df='design')",
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Sums:
@@ -368,6 +385,19 @@ class Sums:
         v = self.variance / self.n * (self.weight**2 if totals else 1.0)
         drawn = self.n / self.weight
         return (v * (1 - drawn) if drawn < 1 - 1e-12 else np.full(len(v), np.nan)), v
+
+
+def apart(values: np.ndarray, centre: float) -> np.ndarray:
+    """Differences from a centre, exactly zero where all of them are rounding alone.
+
+    Examples
+    --------
+    >>> apart(np.array([0.3, 0.3]), 0.1 + 0.2).tolist()
+    [0.0, 0.0]
+    """
+    gaps = values - centre
+    size = np.abs(values).max(initial=0.0)
+    return gaps if np.abs(gaps).max(initial=0.0) > ROUNDING * size else np.zeros_like(gaps)
 
 
 def _sortable(values: pd.Series) -> bool:

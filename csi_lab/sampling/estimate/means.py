@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from csi_lab.design import Design
@@ -20,9 +21,10 @@ from csi_lab.sampling.estimate.collecting import (
     row_index,
     usable_rows,
 )
-from csi_lab.sampling.estimate.linear import Degrees, Gaps, Respondents
-from csi_lab.sampling.estimate.results import Estimate, Estimates, require_level
+from csi_lab.sampling.estimate.linear import Degrees, Gaps, Respondents, apart
+from csi_lab.sampling.estimate.results import Estimate, Estimates
 from csi_lab.sampling.estimate.stage_variance import Lonely
+from csi_lab.settings import require_level
 
 
 def mean(
@@ -71,7 +73,8 @@ def mean(
         variance then needs no units within units and is a little too large. Notes say what was done.
     df
         Degrees of freedom: ``"present"`` primary units minus strata among the rows used (R's ``subset``, Stata's
-        domains); ``"design"`` those of the whole sample (R's ``svyby``); or a number (``inf``: normal intervals).
+        domains); ``"design"`` those of the whole sample (R's ``svyby``); or a number (``inf``: normal intervals). A
+        note names the rule where it matters.
 
     Returns
     -------
@@ -242,8 +245,9 @@ def variance(
         w = people.weights[at]
         squares = []
         for c in names:
-            centre = (w @ values[c][at]) / w.sum()
-            squares.append((values[c] - centre) ** 2 * (n / (n - 1)))
+            square = np.zeros(len(people.weights))
+            square[at] = apart(values[c][at], (w @ values[c][at]) / w.sum()) ** 2 * (n / (n - 1))
+            squares.append(square)
         sums = people.sums(squares, at)
         own.append((sums, sums.mean, sums.of_means()))
     labels = pd.Index(names, name="column")

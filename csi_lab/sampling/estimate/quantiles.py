@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
 from csi_lab.design import Design
 from csi_lab.errors import SpecError
-from csi_lab.sampling.estimate.collecting import domains_of, named, only, usable_rows
+from csi_lab.sampling.estimate.collecting import domains_of, named, only, usable_rows, without_degrees
 from csi_lab.sampling.estimate.linear import Degrees, Gaps, Respondents
-from csi_lab.sampling.estimate.results import COLUMNS, Estimate, Estimates, critical, require_level
+from csi_lab.sampling.estimate.results import COLUMNS, Estimate, Estimates, critical, enumerated
 from csi_lab.sampling.estimate.stage_variance import Lonely
+from csi_lab.settings import is_number, require_level
 
 # Shares that differ by less are the same: the sum of weights of half the sample may miss one half by its last bit.
 TIES = 1e-12
@@ -79,8 +80,9 @@ def quantile(
     quantile 0.5 of minutes: 9.000, se 3.315, 95% CI [5.000, 20.000] (Woodruff, 9 df), n = 10
     """
     require_level(level)
-    shares = [q] if isinstance(q, (int, float)) else list(q)
-    wrong = [s for s in shares if not isinstance(s, (int, float)) or not 0 < s < 1]
+    single = isinstance(q, str) or not isinstance(q, Iterable) or not getattr(q, "ndim", 1)
+    shares: list[Any] = [q] if single else list(cast(Iterable[Any], q))
+    wrong = [s for s in shares if not is_number(s) or not 0 < s < 1]
     if wrong or not shares or len(set(shares)) < len(shares):
         raise SpecError(f"q={q!r}: shares between 0 and 1 are needed, each once" + (f", not {wrong}" if wrong else ""))
     people = Respondents.of(data, design, weights=weights, lonely=lonely, df=df)
@@ -94,24 +96,26 @@ def quantile(
             row, is_open = _one(people, values[column], at, float(share), level)
             found.append(row)
             labels.append((*group, share))
-            name = ", ".join(map(str, labels[-1]))
+            if row[4] <= 0:
+                continue
             if is_open:
-                open_ends.append(name)
+                open_ends.append(labels[-1])
             elif row[0] == row[2] == row[3] and row[0] == values[column][at].max():
-                tops.append(name)
+                tops.append(labels[-1])
     if open_ends:
-        notes = (*notes, f"too few rows for both ends of the interval: {'; '.join(open_ends)}")
+        notes = (*notes, f"too few rows for both ends of the interval: {enumerated(open_ends)}")
     if tops:
         notes = (
             *notes,
-            f"the quantile is the largest value, which shows no error (interval of length 0): {'; '.join(tops)}",
+            f"the quantile is the largest value, which shows no error (interval of length 0): {enumerated(tops)}",
         )
     names = [*(groups.names if groups is not None else ()), "quantile"]
     index = pd.MultiIndex.from_tuples(labels, names=names) if len(names) > 1 else pd.Index(shares, name="quantile")
     table = pd.DataFrame(found, index=index, columns=list(COLUMNS))
+    notes = (*notes, *people.said_of_degrees(parts), *without_degrees(index, table["df"].to_numpy()))
     what = f"quantiles of {column}" + (f" by {named(by)}" if by is not None else "")
     result = Estimates(what, table, None, level, "Woodruff", notes)
-    return result if by is not None or not isinstance(q, (int, float)) else only(result, f"quantile {q:g}", column)
+    return result if by is not None or not single else only(result, f"quantile {shares[0]:g}", str(column))
 
 
 def _one(people: Respondents, y: np.ndarray, at: np.ndarray, share: float, level: float) -> tuple[list[float], bool]:

@@ -11,14 +11,18 @@ import numpy as np
 import pandas as pd
 from scipy import linalg, special
 
+from csi_lab.answers import require_columns
 from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.sampling.estimate.collecting import columns_of, roots, usable_rows
 from csi_lab.sampling.estimate.linear import Degrees, Gaps, Respondents
-from csi_lab.sampling.estimate.results import WaldTest, critical, p_relation, require_level, shown, wald_test
+from csi_lab.sampling.estimate.results import WaldTest, critical, p_relation, shown, wald_test
 from csi_lab.sampling.estimate.stage_variance import Lonely
+from csi_lab.settings import require_level
 
 INTERCEPT = "(intercept)"
+# Residuals below this share of the response are what rounding leaves of a perfect fit.
+PERFECT = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +67,7 @@ class Regression:
         EstimationError
             If the coefficients have no regular covariance.
         """
-        if term is not None and term not in self.terms:
+        if term is not None and term not in list(self.terms):
             raise SpecError(f"term {term!r} is unknown; the predictors are {list(self.terms)}")
         names = list(self.table.index)
         chosen = self.terms[term] if term is not None else tuple(n for n in names if n != INTERCEPT)
@@ -157,7 +161,8 @@ def regression(
     if not predictors or response in predictors or twice:
         raise SpecError(f"on={predictors!r}: one predictor or more is needed, each once and not the response")
     people = Respondents.of(data, design, weights=weights, lonely=lonely, df=df)
-    categories = [c for c in predictors if c in people.frame.columns and _labelled(people.frame[c])]
+    require_columns(people.frame, [response, *predictors])
+    categories = [c for c in predictors if _labelled(people.frame[c])]
     values = people.values([response, *(c for c in predictors if c not in categories)])
     coded = {c: people.labels([c]) for c in categories}
     gaps = values | {c: np.where(codes < 0, np.nan, 0.0) for c, (codes, _) in coded.items()}
@@ -181,6 +186,10 @@ def regression(
     x, y, w = np.column_stack([c[rows] for c in columns]), values[response][rows], people.weights[rows]
     b, inverse, r2 = _solve(x, y, w, names)
     residual = y - x @ b
+    notes = (*notes, *people.said_of_degrees([rows]))
+    if np.abs(residual).max() <= PERFECT * np.abs(y).max():
+        residual = np.zeros(len(y))
+        notes = (*notes, "the predictors give the response exactly: there is nothing that an error could be taken from")
     influence = np.zeros((len(people.weights), len(names)))
     influence[rows] = (x @ inverse) * residual[:, None]
     sums = people.sums(list(influence.T), rows, origin=np.zeros(len(names)))

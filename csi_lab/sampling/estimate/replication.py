@@ -12,6 +12,7 @@ from csi_lab.errors import CsiLabWarning, DataError, EstimationError
 from csi_lab.replicate_factors import blocks_of_draws, rao_wu_factors
 from csi_lab.resampling import require_draws
 from csi_lab.sampling.estimate.linear import Respondents
+from csi_lab.settings import generator
 
 
 def replicate_weights(
@@ -84,8 +85,8 @@ def replicate_weights(
     if len(stage.alone):
         names = [stage.labels[i] for i in stage.alone]
         raise DataError(f"strata with a single primary unit: {names}; merge each with a similar stratum in the data")
-    generator = np.random.default_rng(rng)
-    factors = np.concatenate([rao_wu_factors(first, k, child) for k, child in blocks_of_draws(draws, generator)])
+    made = [rao_wu_factors(first, k, child) for k, child in blocks_of_draws(draws, generator(rng))]
+    factors = np.concatenate(made)
     found = factors[:, people.nested.primary] * base
     if adjusted is None:
         return found

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import special
@@ -17,23 +17,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+# Labels of one kind that a note names; it counts the rest.
+SHOWN = 12
 COLUMNS = ("estimate", "se", "low", "high", "df", "deff", "deff_replace", "deff_kish", "n")
-
-
-def require_level(level: float) -> None:
-    """Refuse a confidence level outside 0 to 1.
-
-    Raises
-    ------
-    SpecError
-        If it is not strictly between them.
-
-    Examples
-    --------
-    >>> require_level(0.9)
-    """
-    if not isinstance(level, (int, float)) or not 0 < level < 1:
-        raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
 
 
 def critical(df: np.ndarray | float, level: float) -> np.ndarray:
@@ -62,7 +48,8 @@ class Estimate:
     value, se, low, high, level
         Estimate, standard error and interval.
     df
-        Degrees of freedom of the interval: primary units minus strata (among the rows used).
+        Degrees of freedom of the interval: primary units minus strata, by default among the rows used (Stata's rule for
+        domains). A note says which rule it was where rules differ.
     deff, deff_replace
         Variance over that of a simple random sample of as many rows, drawn without and with replacement. The first is
         NaN where the weights do not tell the size of the population; both are NaN where the statistic has none.
@@ -136,7 +123,8 @@ class Difference(Estimate):
 
     def __str__(self) -> str:
         head, *rest = super().__str__().splitlines()
-        return "\n".join([f"{head}, t = {self.t:.3f}, p {p_relation(self.p)}", *rest])
+        t = f"{self.t:.3f}" if np.isfinite(self.t) else "-"
+        return "\n".join([f"{head}, t = {t}, p {p_relation(self.p)}", *rest])
 
     __repr__ = __str__
 
@@ -207,7 +195,15 @@ class Estimates:
         if self.covariance is None:
             raise EstimationError(f"{self.statistic} have no covariances; only single intervals exist")
         k = len(self.table)
-        c = np.diff(np.eye(k), axis=0) if contrasts is None else np.atleast_2d(np.asarray(contrasts, dtype=float))
+        if contrasts is None:
+            c = np.diff(np.eye(k), axis=0)
+            if k < 2:
+                raise SpecError("one estimate equals itself; give contrasts to test another hypothesis")
+        else:
+            try:
+                c = np.atleast_2d(np.asarray(contrasts, dtype=float))
+            except (TypeError, ValueError):
+                raise SpecError(f"contrasts must be rows of {k} numbers each, got {contrasts!r}") from None
         if c.ndim != 2 or c.shape[1] != k or not len(c) or not np.isfinite(c).all():
             raise SpecError(f"contrasts need shape (q, {k}), one coefficient per estimate; got {c.shape}")
         return wald_test(
@@ -310,6 +306,19 @@ def error_shown(se: float, value: float) -> str:
     ('0', '0.5')
     """
     return "0" if abs(se) <= 1e-12 * abs(value) else shown(se)
+
+
+def enumerated(labels: Iterable[Any]) -> str:
+    """The first labels of rows, and how many more there are.
+
+    Examples
+    --------
+    >>> enumerated([("North", 1), "South"]), enumerated(range(20))[-18:]
+    ('North, 1; South', '10; 11; and 8 more')
+    """
+    names = [", ".join(map(str, label)) if isinstance(label, tuple) else str(label) for label in labels]
+    more = len(names) - SHOWN
+    return "; ".join([*names[:SHOWN], *([f"and {more} more"] if more > 0 else [])])
 
 
 def p_shown(p: float) -> str:

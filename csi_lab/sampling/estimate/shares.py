@@ -13,8 +13,9 @@ from csi_lab.design import Design
 from csi_lab.errors import DataError, SpecError
 from csi_lab.sampling.estimate.collecting import categories_of, linear_estimates, only
 from csi_lab.sampling.estimate.linear import Degrees, Gaps, Respondents
-from csi_lab.sampling.estimate.results import Estimate, Estimates, critical, require_level
+from csi_lab.sampling.estimate.results import Estimate, Estimates, critical, enumerated
 from csi_lab.sampling.estimate.stage_variance import Lonely
+from csi_lab.settings import require_level
 
 Ends = Literal["wald", "logit", "wilson"]
 ENDS = ("wald", "logit", "wilson")
@@ -103,9 +104,8 @@ def _bounded(found: Estimates, interval: Ends) -> Estimates:
     edge = (p <= 1e-12) | (p >= 1 - 1e-12)
     notes = found.notes
     if edge.any():
-        named = ", ".join(", ".join(map(str, i)) if isinstance(i, tuple) else str(i) for i in t.index[edge])
         size = "Kish's effective size serves the interval" if interval == "wilson" else "there is no interval"
-        notes = (*notes, f"shares of 0 or 1 have no standard error; {size}: {named}")
+        notes = (*notes, f"shares of 0 or 1 have no standard error; {size}: {enumerated(t.index[edge])}")
     with np.errstate(divide="ignore", invalid="ignore"):
         if interval == "wald":
             low, high = p - quantile_ * se, p + quantile_ * se

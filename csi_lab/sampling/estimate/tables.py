@@ -13,10 +13,11 @@ from scipy import special
 
 from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError, SpecError
-from csi_lab.sampling.estimate.collecting import linear_estimates, usable_rows
+from csi_lab.sampling.estimate.collecting import columns_of, linear_estimates, usable_rows
 from csi_lab.sampling.estimate.linear import Degrees, Gaps, Respondents
-from csi_lab.sampling.estimate.results import Estimates, p_relation, require_level
+from csi_lab.sampling.estimate.results import Estimates, p_relation
 from csi_lab.sampling.estimate.stage_variance import Lonely
+from csi_lab.settings import require_level
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -168,7 +169,7 @@ def crosstab(
     Rao-Scott: F(1.00, 23.00) = 5.750, p = .025; first order chi2(1) = 5.750, p = .016
     """
     require_level(level)
-    names = [columns] if isinstance(columns, str) else list(columns)
+    names, _ = columns_of(columns)
     if len(names) != 2 or names[0] == names[1]:
         raise SpecError(f"a cross-table needs two different columns, got {names}")
     people = Respondents.of(data, design, weights=weights, lonely=lonely, df=df)
@@ -187,6 +188,7 @@ def crosstab(
     shares = linear_estimates("mean", what, people, cells, labels, None, rows, level, notes)
     p = shares.table["estimate"].to_numpy()
     n = len(rows)
+    notes = shares.notes
     nu = float(shares.table["df"].iloc[0])
     empty = int((p == 0).sum())
     if empty:
