@@ -277,3 +277,17 @@ def test_a_design_is_not_resampled_by_rows():
     data = _Survey(planned_gaps(answers(120)), DESIGN)
     with pytest.raises(SpecError, match="would ignore the strata"):
         cbsem(data, MODEL, missing="fiml", se="robust").bootstrap(10, method="bootstrap")
+
+
+@pytest.mark.parametrize("missing", ["listwise", "fiml"])
+def test_the_jackknife_of_weighted_groups_with_equal_loadings_is_a_fit_without_each_row(missing):
+    """The groups weigh by their weights; the weights of a group are not raised when one of its rows is left out."""
+    frame = answers(96)[[*ITEMS, "group", "w"]]
+    frame = planned_gaps(frame) if missing == "fiml" else frame
+    settings = {"groups": "group", "weights": "w", "missing": missing, "equal": ["loadings", "intercepts"]}
+    fit = cbsem(frame, MODEL, **settings)
+    drawn = fit.bootstrap(method="jackknife", kind="normal").resampled.theta
+    order = np.concatenate([part.frame.index for part in fit.answers.parts])
+    for k in (0, 30, 60, 95):
+        alone = cbsem(frame.drop(index=order[k]), MODEL, **settings)
+        assert drawn[k] == pytest.approx(alone.theta, rel=1e-4, abs=1e-5)

@@ -13,7 +13,7 @@ from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.moments import Moments, as_moments, require_variation
 from csi_lab.sem.cb_fiml import incomplete
-from csi_lab.sem.cb_sample import Likelihood, Sample
+from csi_lab.sem.cb_sample import Likelihood, Sample, relative_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,9 +37,12 @@ class Part:
     used
         Which rows of the frame are used.
     weights
-        Weights of the rows used, of mean 1.
+        Weights of the rows used, of mean 1 over the rows of all groups, or of each where groups are samples of their
+        own.
     given_weights
         Weights of all rows as the caller gave them; ``None`` if there are none or the design names their column.
+    weight
+        Sum of the weights of the rows used, as given; their number without weights.
     """
 
     label: str
@@ -48,6 +51,15 @@ class Part:
     used: np.ndarray | None = None
     weights: np.ndarray | None = None
     given_weights: np.ndarray | None = None
+    weight: float = float("nan")
+
+    @property
+    def n(self) -> int:
+        """Rows used."""
+        if self.used is not None:
+            return int(self.used.sum())
+        assert self.moments is not None
+        return int(self.moments.n)
 
     def blocks(self, items: Sequence[str]) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
         """Blocks of the rows used: where they stand among them, answers, weights."""
@@ -79,6 +91,8 @@ class Answers:
         Rows left out: a missing item (listwise), no answer at all (fiml), or no group.
     missing
         What was done about missing answers.
+    one_sample
+        Whether the groups are parts of one sample, so that their weights share a scale; false for a mapping.
     """
 
     items: tuple[str, ...]
@@ -87,6 +101,7 @@ class Answers:
     weighted: bool
     dropped: int
     missing: MissingAnswers
+    one_sample: bool = True
 
     @property
     def simple(self) -> bool:
@@ -96,7 +111,7 @@ class Answers:
     @property
     def n(self) -> int:
         """Respondents used."""
-        return sum(_rows(part) for part in self.parts)
+        return sum(part.n for part in self.parts)
 
     @property
     def has_rows(self) -> bool:
@@ -112,11 +127,7 @@ class Answers:
             If items do not vary, are collinear, or there are not more rows than items.
         """
         p = len(self.items)
-        few = [
-            f"{part.label}: {_rows(part)}" if part.label else str(_rows(part))
-            for part in self.parts
-            if _rows(part) <= p
-        ]
+        few = [f"{part.label}: {part.n}" if part.label else str(part.n) for part in self.parts if part.n <= p]
         if few:
             where = " in each group" if len(self.parts) > 1 else ""
             more = f" and {len(few) - 5} groups more" if len(few) > 5 else ""
@@ -136,7 +147,7 @@ class Answers:
             except DataError as error:
                 raise DataError(f"group {part.label!r}: {error}" if part.label else str(error)) from None
             _require_independent(part.moments, part.label)
-        return Sample.complete(moments, means=means, likelihood=likelihood)
+        return Sample.complete(moments, means=means, likelihood=likelihood, one_sample=self.one_sample)
 
 
 def read_answers(
@@ -169,7 +180,7 @@ def read_answers(
         if len(designs) > 1:
             raise DataError("the groups have different designs; give them one frame and one design")
         weighted, dropped = any(a.weighted for a in read.values()), sum(a.dropped for a in read.values())
-        return Answers(tuple(items), tuple(parts), designs.pop(), weighted, dropped, missing)
+        return Answers(tuple(items), tuple(parts), designs.pop(), weighted, dropped, missing, one_sample=False)
     if isinstance(data, Moments):
         return _of_moments(data, items, groups, weights, missing)
     frame = getattr(data, "frame", data)
@@ -198,6 +209,8 @@ def read_answers(
             part = replace(part, given_weights=w if groups is None else w[which == g])
         parts.append(part)
         dropped += lost
+    if w is not None and len(parts) > 1:
+        parts = _on_one_scale(parts)
     return Answers(tuple(items), tuple(parts), design, w is not None, dropped, missing)
 
 
@@ -212,13 +225,6 @@ def _of_moments(data: Moments, items: Sequence[str], groups: Any, weights: Any, 
             f"these are {moments.shape} sets of moments; fit one sample and take .refit(moments) for the others"
         )
     return Answers(tuple(items), (Part("", None, moments),), Design(), moments.weighted, moments.dropped, "listwise")
-
-
-def _rows(part: Part) -> int:
-    if part.used is not None:
-        return int(part.used.sum())
-    assert part.moments is not None
-    return int(part.moments.n)
 
 
 def _part(
@@ -238,12 +244,23 @@ def _part(
             + (f"; items without any answer: {empty}" if empty and len(frame) else "")
         )
     weights = np.ones(int(used.sum())) if w is None else w[used] / w[used].mean()
+    total = float(used.sum()) if w is None else float(w[used].sum())
     if missing == "fiml":
         if np.isinf(chosen.to_numpy(dtype=float, na_value=np.nan)).any():
             raise DataError(infinite_values(chosen))
-        return Part(label, frame, None, used, weights), int((~used).sum())
+        return Part(label, frame, None, used, weights, weight=total), int((~used).sum())
     moments = Moments.from_frame(chosen, w, missing)
-    return Part(label, frame, moments, used, weights), int((~used).sum())
+    return Part(label, frame, moments, used, weights, weight=total), int((~used).sum())
+
+
+def _on_one_scale(parts: Sequence[Part]) -> list[Part]:
+    """The groups with weights of mean 1 over the rows of all."""
+    n = np.array([part.n for part in parts], dtype=float)
+    share = relative_weights(n, np.array([part.weight for part in parts]))
+    return [
+        part if part.weights is None else replace(part, weights=part.weights * by)
+        for part, by in zip(parts, share, strict=True)
+    ]
 
 
 def _groups_of(frame: pd.DataFrame, groups: Any) -> tuple[list[str], np.ndarray]:

@@ -38,6 +38,12 @@ class CompleteRows:
     made: Replicates
 
     @property
+    def count(self) -> int:
+        """Units."""
+        assert self.made.units is not None
+        return self.made.units.count
+
+    @property
     def df(self) -> float:
         """Units minus strata."""
         return self.made.df
@@ -90,6 +96,11 @@ class IncompleteRows:
     df: float
     scale: np.ndarray | None = None
 
+    @property
+    def count(self) -> int:
+        """Units."""
+        return self.units.count
+
     def draws(self) -> Iterator[PatternSums]:
         """All draws, block by block."""
         for factors, rows in self.blocks():
@@ -121,7 +132,7 @@ class Drawn:
         Whether the groups share their units: a primary unit is drawn, or left out, with its rows in all groups.
     method
         As in :class:`csi_lab.resampling.Replicates`.
-    means, likelihood
+    means, likelihood, one_sample
         Of the samples to be made.
     """
 
@@ -130,6 +141,7 @@ class Drawn:
     method: str
     means: bool
     likelihood: Likelihood
+    one_sample: bool = True
 
     @property
     def df(self) -> float:
@@ -161,13 +173,23 @@ class Drawn:
         for k, group in enumerate(self.groups):
             for block in group.left_out():
                 times = len(block) if isinstance(block, PatternSums) else block.shape[0]
-                yield k, self._sample([block if g is group else g.still(times) for g in self.groups])
+                # The jackknife raises the weights of the units that stay; beside the other groups they weigh as before.
+                own = _scaled(block, 1 - 1 / group.count)
+                yield k, self._sample([own if g is group else g.still(times) for g in self.groups])
 
     def _sample(self, blocks: Sequence[Block]) -> Sample:
         moments = [block for block in blocks if isinstance(block, Moments)]
         if moments:
-            return Sample.complete(moments, means=self.means, likelihood=self.likelihood)
-        return incomplete_sample([block for block in blocks if isinstance(block, PatternSums)])
+            return Sample.complete(moments, means=self.means, likelihood=self.likelihood, one_sample=self.one_sample)
+        sums = [block for block in blocks if isinstance(block, PatternSums)]
+        return incomplete_sample(sums, one_sample=self.one_sample)
+
+
+def _scaled(block: Block, by: float) -> Block:
+    """The same moments with all weights ``by`` times as large."""
+    if isinstance(block, PatternSums):
+        return replace(block, weight=block.weight * by)
+    return replace(block, weight=block.weight * by, sums=block.sums * by, products=block.products * by)
 
 
 def drawn(
@@ -235,7 +257,7 @@ def drawn(
         method_name = first.made.method
     else:
         method_name = "given" if indices is not None or replicate_weights is not None else method
-    return Drawn(tuple(groups), together, method_name, means, likelihood)
+    return Drawn(tuple(groups), together, method_name, means, likelihood, answers.one_sample)
 
 
 def _own_rows(answers: Answers) -> tuple[list[pd.DataFrame], list[np.ndarray | None]]:

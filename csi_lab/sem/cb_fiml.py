@@ -22,7 +22,7 @@ def incomplete(parts: Sequence[np.ndarray], weights: Sequence[np.ndarray], names
     parts
         Answers ``(rows, p)`` of each group, NaN where missing; no row without any answer.
     weights
-        Weights of the rows of each group, of mean 1.
+        Weights of the rows of each group, of mean 1 over all.
     names
         The items, for messages.
 
@@ -34,7 +34,7 @@ def incomplete(parts: Sequence[np.ndarray], weights: Sequence[np.ndarray], names
         If two items were never answered together, or EM finds no positive definite covariances.
     """
     _require_answers(parts, names)
-    n = np.array([len(x) for x in parts], dtype=float)
+    n = np.array([w.sum() for w in weights])
     variance = np.stack([_variance(x, w) for x, w in zip(parts, weights, strict=True)])
     scale = np.sqrt((n[:, None] * variance).sum(axis=0) / n.sum())
     groups = tuple(_pieces(x / scale, w) for x, w in zip(parts, weights, strict=True))

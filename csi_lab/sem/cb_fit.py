@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, special
 
-from csi_lab.sem.cb_inference import Scaling, cells_of, inverse
+from csi_lab.sem.cb_inference import Scaling, cells_of, condition, inverse
 from csi_lab.sem.cb_likelihood import Pieces, evaluate, half_deviance
 from csi_lab.sem.cb_sample import Sample
 from csi_lab.sem.cb_specification import Row, Specification
@@ -124,9 +124,14 @@ def gfi(specification: Specification, sample: Sample, theta: np.ndarray) -> floa
     return float(1 - above / below)
 
 
+# Share of a candidate's information that is its own; below it the candidate moves nothing that is not moved already.
+# The share is known to rounding times the condition number of the information.
+LEAST_OWN, ROUNDING = 1e-8, 1e-13
+
+
 @dataclass(frozen=True, eq=False)
 class Modification:
-    """Score tests of parameters that are fixed at 0: the index, the expected change, and that change standardised."""
+    """Score tests of fixed parameters: the index, the expected change, and that change standardised."""
 
     rows: tuple[Row, ...]
     index: np.ndarray
@@ -143,13 +148,13 @@ def modifications(specification: Specification, sample: Sample, theta: np.ndarra
     """
     extra = _candidates(specification)
     wide = specification.with_rows(extra)
-    at = np.concatenate([theta, np.zeros(len(extra))])[None]
+    at = np.concatenate([theta, [0.0 if np.isnan(row.value) else row.value for row in extra]])[None]
     found = evaluate(cells_of(wide), sample.groups, sample.scale, at)
     assert found.information is not None
     information, gradient, q = found.information[0], -found.gradient[0], specification.n_free
     cross, own = information[:q, q:], np.diagonal(information)[q:]
     variance = own - (cross * (inverse(information[:q, :q]) @ cross)).sum(axis=0)
-    kept = np.flatnonzero(variance > 1e-8 * own)
+    kept = np.flatnonzero(variance > max(LEAST_OWN, ROUNDING * condition(information[:q, :q])) * own)
     change = gradient[q:][kept] / variance[kept]
     rows = tuple(extra[k] for k in kept)
     unit = np.array([_unit(specification, row, built) for row, built in _beside(specification, rows, theta)])
@@ -157,7 +162,9 @@ def modifications(specification: Specification, sample: Sample, theta: np.ndarra
 
 
 def _candidates(specification: Specification) -> list[Row]:
-    """Cells that are 0: cross-loadings, residual covariances, and with paths also further paths and covariances."""
+    """What is fixed, markers too; and cells that are 0: cross-loadings, residual covariances, and with paths also
+    further paths and covariances. A single item is its construct: nothing of the two is freed.
+    """
     model, items, constructs = specification.model, specification.items, specification.constructs
     single = {block[0] for block in model.constructs.values() if len(block) == 1}
     rows = []
@@ -174,6 +181,12 @@ def _candidates(specification: Specification) -> list[Row]:
             found += [Row("Psi", a, "~~", b, g) for k, a in enumerate(constructs) for b in constructs[k + 1 :]]
             found += [Row("Beta", a, "~", b, g) for a in constructs for b in constructs if a != b]
         rows += [row for row in found if row.key not in taken]
+        rows += [
+            row
+            for row in specification.rows
+            if row.group == g and row.free < 0
+            if not (row.matrix == "Lambda" and row.rhs in single) and not (row.matrix == "Theta" and row.lhs in single)
+        ]
     return rows
 
 
@@ -191,9 +204,11 @@ def _unit(specification: Specification, row: Row, built: Matrices) -> float:
             return float(latent[constructs(row.lhs)] / sd[items(row.rhs)])
         if row.matrix == "Beta":
             return float(latent[constructs(row.rhs)] / latent[constructs(row.lhs)])
-        at, matrix = (items, built.theta[0]) if row.matrix == "Theta" else (constructs, built.psi[0])
+        if row.matrix in ("nu", "alpha"):
+            return float(1 / (sd[items(row.lhs)] if row.matrix == "nu" else latent[constructs(row.lhs)]))
+        at, matrix, whole = (items, built.theta[0], sd) if row.matrix == "Theta" else (constructs, built.psi[0], latent)
         i, j = at(row.lhs), at(row.rhs)
-        return float(1 / np.sqrt(matrix[i, i] * matrix[j, j]))
+        return float(1 / (whole[i] ** 2 if i == j else np.sqrt(matrix[i, i] * matrix[j, j])))
 
 
 def _upper(chi2: float, df: float, centrality: float = 0.0) -> float:
@@ -248,12 +263,12 @@ def _centrality(chi2: float, df: float, below: float) -> float:
 
 def _scaled(t: ChiSquares, scaling: Scaling, n: float, groups: int, close: float, level: float) -> dict[str, float]:
     """Measures from chi2 divided by its scaling factor."""
-    c, c_base = scaling.model, scaling.baseline
+    c, c_base = _factors(t, scaling)
     s = ChiSquares(t.chi2 / c, t.df, t.baseline_chi2 / c_base, t.baseline_df)
     # The interval of the scaled RMSEA scales the degrees of freedom instead of chi2, as lavaan does.
     rmsea = _rmsea(t.chi2, c * t.df, n, groups, close, level)
     return {
-        "scaling_factor": c,
+        "scaling_factor": scaling.model,
         "chi2_scaled": s.chi2,
         "p_scaled": _upper(s.chi2, s.df),
         "baseline_scaling_factor": c_base,
@@ -264,9 +279,14 @@ def _scaled(t: ChiSquares, scaling: Scaling, n: float, groups: int, close: float
     }
 
 
+def _factors(t: ChiSquares, scaling: Scaling) -> tuple[float, float]:
+    """The scaling factors to divide by; a saturated model has no test to scale, and its chi2 of 0 stays."""
+    return scaling.model if t.df else 1.0, scaling.baseline
+
+
 def _robust(t: ChiSquares, scaling: Scaling, n: float, groups: int, close: float, level: float) -> dict[str, float]:
     """Corrected indices of Brosseau-Liard & Savalei (2014, doi 10.1080/00273171.2014.933697), complete data."""
-    c, c_base = scaling.model, scaling.baseline
+    c, c_base = _factors(t, scaling)
     rmsea = _rmsea(t.chi2 / c, t.df, n, groups, close, level, c)
     return {
         "cfi_robust": _cfi(t, c, c_base),

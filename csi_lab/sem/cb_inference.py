@@ -57,6 +57,16 @@ def inverse(matrix: np.ndarray) -> np.ndarray:
     return (vectors / values) @ vectors.T / np.outer(size, size)
 
 
+def condition(matrix: np.ndarray) -> float:
+    """Condition number of an information matrix of unit diagonal; inf if it is not positive definite."""
+    if not len(matrix):
+        return 1.0
+    size = np.sqrt(np.abs(np.diagonal(matrix)))
+    size = np.where(size > 0, size, 1.0)
+    values = np.linalg.eigvalsh(matrix / np.outer(size, size))
+    return float(values[-1] / values[0]) if values[0] > 0 else float("inf")
+
+
 def undetermined(specification: Specification, sample: Sample, theta: np.ndarray) -> tuple[str, ...]:
     """Parameters that take part in a direction in which the model does not move; empty if it is identified."""
     found = information(specification, sample, theta, "expected")
@@ -102,8 +112,10 @@ def meat(
 ) -> np.ndarray:
     """Sum of squared scores of the respondents ``(q, q)``; totals of PSUs within strata when the design has them.
 
-    ``centred`` takes each group's mean score off (which is 0 unless parameters are equal across groups); ``beside``
-    gives further contributions ``(rows, K)`` of rows of a group, which are squared and crossed with the scores.
+    ``centred``: answers are taken about the sample means instead of the implied ones, and each group's mean score is
+    taken off, so that the squares are those of means and covariances about their own values (Satorra and Bentler's
+    Gamma); both are 0 unless parameters are equal across groups or means are constrained. ``beside`` gives further
+    contributions ``(rows, K)`` of rows of a group, which are squared and crossed with the scores.
 
     With weights w a respondent's score counts w times; PSU totals are centred in their stratum of k PSUs and their
     squares multiplied by k/(k - 1), which is the linearised variance of survey statistics.
@@ -114,8 +126,12 @@ def meat(
     sums = None if clusters is None else np.zeros((clusters.count, width))
     for g, (cells, part) in enumerate(zip(cells_of(specification), answers.parts, strict=True)):
         first = np.zeros(width)
+        shift = np.zeros(len(answers.items))
+        if centred and sample.means:
+            implied = matrices(cells, theta[None], sample.scale).mu[0]
+            shift = (sample.mean[0, g] - implied) * sample.scale[0]
         for rows, x, w in part.blocks(answers.items):
-            own = scores_by_pattern(cells, theta, sample, g, x)
+            own = scores_by_pattern(cells, theta, sample, g, x - shift)
             own = (own if beside is None else np.hstack([own, beside.of(g, x)])) * w[:, None]
             if sums is None or clusters is None:
                 total += own.T @ own

@@ -179,9 +179,7 @@ class Invariance:
 
     def __str__(self) -> str:
         first = next(iter(self.fits.values()))
-        groups = ", ".join(
-            f"{part.label} ({k:.0f})" for part, k in zip(first.answers.parts, first.sample.n[0], strict=True)
-        )
+        groups = ", ".join(f"{part.label} ({part.n})" for part in first.answers.parts)
         freed = f"; free: {', '.join(self.partial)}" if self.partial else ""
         lines = [
             f"invariance across {groups}{freed}; cut-offs: CFI falls by more than {self.cfi_fall:.3f}, RMSEA rises by "

@@ -11,7 +11,7 @@ import numpy as np
 from csi_lab.em import MOST_STEPS_OF_DRAWS, TOLERANCE_OF_DRAWS, complete, scaled
 from csi_lab.incomplete import IncompleteUnits
 from csi_lab.sem.cb_likelihood import Pieces
-from csi_lab.sem.cb_sample import Sample
+from csi_lab.sem.cb_sample import Sample, relative_weights
 from csi_lab.units import Units
 
 
@@ -21,8 +21,8 @@ class PatternSums:
 
     Attributes
     ----------
-    n
-        Respondents ``(N,)``.
+    n, weight
+        Respondents and the sum of their weights ``(N,)``.
     count, mean, cov, seen
         Of each pattern, in the units of the data, as in :class:`csi_lab.sem.cb_likelihood.Pieces`.
     item_mean, item_variance
@@ -32,6 +32,7 @@ class PatternSums:
     """
 
     n: np.ndarray
+    weight: np.ndarray
     count: np.ndarray
     mean: np.ndarray
     cov: np.ndarray
@@ -61,7 +62,7 @@ def pattern_sums(units: Units, factors: np.ndarray, rows: np.ndarray | None) -> 
         moments = replace(units.point, n=n, weight=weight, sums=sums, products=products, ddof=0)
         mean, cov = moments.mean, moments.cov
         count = n.astype(float)[:, None]
-        return PatternSums(n, count, mean[:, None], cov[:, None], None, mean, moments.variance, mean, cov)
+        return PatternSums(n, weight, count, mean[:, None], cov[:, None], None, mean, moments.variance, mean, cov)
     n = np.full(len(factors), units.rows) if rows is None else rows
     origin, p = units.whole.origin, len(units.whole.names)
     parts = [(part.observed, part.missing, *part.combine(factors)) for part in units.patterns]
@@ -90,13 +91,29 @@ def pattern_sums(units: Units, factors: np.ndarray, rows: np.ndarray | None) -> 
     start = (units.whole.mean - origin) / unit, units.whole.cov / np.outer(unit, unit)
     _, mu, sigma, _ = complete(scaled(parts, unit), "em", start, TOLERANCE_OF_DRAWS, MOST_STEPS_OF_DRAWS)
     return PatternSums(
-        n, count, mean, cov, seen, item_mean + origin, item_variance, mu * unit + origin, sigma * np.outer(unit, unit)
+        n,
+        weight,
+        count,
+        mean,
+        cov,
+        seen,
+        item_mean + origin,
+        item_variance,
+        mu * unit + origin,
+        sigma * np.outer(unit, unit),
     )
 
 
-def incomplete_sample(blocks: Sequence[PatternSums]) -> Sample:
-    """The samples of all draws from the sums of each group, in standardised units."""
+def incomplete_sample(blocks: Sequence[PatternSums], *, one_sample: bool = True) -> Sample:
+    """The samples of all draws from the sums of each group, in standardised units.
+
+    ``one_sample``: the weights of all groups share a scale.
+    """
     n = np.stack([block.n for block in blocks], axis=1).astype(float)
+    share = np.ones_like(n)
+    if one_sample:
+        share = relative_weights(n, np.stack([block.weight for block in blocks], axis=1))
+    n = n * share
     mean = np.stack([block.item_mean for block in blocks], axis=1)
     variance = np.stack([block.item_variance for block in blocks], axis=1)
     with np.errstate(invalid="ignore"):
@@ -106,7 +123,8 @@ def incomplete_sample(blocks: Sequence[PatternSums]) -> Sample:
     scale = np.where(usable[:, None], scale, 1.0)
     unit = scale[:, :, None] * scale[:, None, :]
     groups = tuple(
-        Pieces(block.count, block.mean / scale[:, None], block.cov / unit[:, None], block.seen) for block in blocks
+        Pieces(block.count * by[:, None], block.mean / scale[:, None], block.cov / unit[:, None], block.seen)
+        for block, by in zip(blocks, share.T, strict=True)
     )
     saturated_mean = np.stack([block.saturated_mean / scale for block in blocks], axis=1)
     saturated_cov = np.stack([block.saturated_cov / unit for block in blocks], axis=1)

@@ -206,10 +206,13 @@ class CBSEMFit(Estimated):
     def modification_indices(self, *, minimum: float = 0.0) -> pd.DataFrame:
         """What freeing one more parameter would gain, the largest first.
 
-        ``mi`` is the score test with expected information (about the fall of chi2, 1 df), ``epc`` the expected value
+        ``mi`` is the score test with expected information (about the fall of chi2, 1 df), ``epc`` the expected change
         of the parameter, ``epc_standardised`` the same in the standardised solution. Candidates are cross-loadings,
-        residual covariances, and in models with paths further paths and construct covariances; those that would leave
-        the model unidentified are left out. Nothing is freed here: a change needs a reason besides its index [1]_.
+        residual covariances, in models with paths further paths and construct covariances, and whatever is ``fixed``;
+        with equal loadings the markers too, one group at a time. Those that would leave the model unidentified are left
+        out. Nothing is freed here: a change needs a reason besides its index [1]_.
+
+        With ``likelihood="wishart"`` the index is about the fall of that chi2; lavaan's is n/(n - 1) times it.
 
         Parameters
         ----------

@@ -25,7 +25,7 @@ class Sample:
     groups
         The pieces of each group.
     n
-        Respondents per group ``(N, G)``.
+        Respondents per group ``(N, G)``; in a weighted sample times their :func:`relative_weights`.
     mean, cov
         Saturated estimates per group, ``(N, G, p)`` and ``(N, G, p, p)``, in standardised units: the sample's moments,
         or the EM estimates when answers are missing.
@@ -44,10 +44,18 @@ class Sample:
     means: bool
 
     @classmethod
-    def complete(cls, moments: Sequence[Moments], *, means: bool, likelihood: Likelihood = "normal") -> Sample:
+    def complete(
+        cls,
+        moments: Sequence[Moments],
+        *,
+        means: bool,
+        likelihood: Likelihood = "normal",
+        one_sample: bool = True,
+    ) -> Sample:
         """From the moments of each group, with one leading axis of draws or none.
 
-        Without a model of the ``means`` the pieces are centred: the saturated means then play no part.
+        Without a model of the ``means`` the pieces are centred: the saturated means then play no part. ``one_sample``:
+        the weights of all groups share a scale.
         """
         n = np.stack([np.atleast_1d(np.asarray(m.n, dtype=float)) for m in moments], axis=1)
         averages = np.stack([np.atleast_2d(m.mean) for m in moments], axis=1)
@@ -57,6 +65,9 @@ class Sample:
         ddof = moments[0].ddof
         lost = 1 if likelihood == "wishart" else 0
         factor = (n - ddof) / (n - lost)
+        if one_sample:
+            weight = np.stack([np.atleast_1d(np.asarray(m.weight, dtype=float)) for m in moments], axis=1)
+            n = n * relative_weights(n, weight)
         with np.errstate(invalid="ignore", divide="ignore"):
             covs = covs * factor[..., None, None]
             variance = np.diagonal(covs, axis1=-2, axis2=-1)
@@ -124,6 +135,15 @@ class Sample:
         sd = np.sqrt(np.diagonal(cov, axis1=-2, axis2=-1))
         sd = np.where(sd > 0, sd, 1.0)
         return cov / (sd[:, :, None] * sd[:, None, :]), np.einsum("ng,ngi->ni", share, self.mean)
+
+
+def relative_weights(n: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Mean weight of each group over that of all, from rows ``n (..., G)`` and sums of weights ``weight (..., G)``.
+
+    Pseudo maximum likelihood counts a respondent as often as the weight says, whatever the group: what is equal across
+    groups follows the groups by their weighted sizes. 1 without weights.
+    """
+    return (weight / n) / (weight.sum(axis=-1) / n.sum(axis=-1))[..., None]
 
 
 def item_moments(pieces: Pieces) -> tuple[np.ndarray, np.ndarray]:

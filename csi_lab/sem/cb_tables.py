@@ -45,8 +45,9 @@ def summary(fit: CBSEMFit) -> str:
     if "chi2_scaled" in m:
         which = "robust" if "cfi_robust" in m else "scaled"
         covariances = fit.answers.design.psu is not None and not fit.specification.means
+        factor = f" (factor {m['scaling_factor']:.3f})" if np.isfinite(m["scaling_factor"]) else ""
         lines.append(
-            f"scaled chi2 = {m['chi2_scaled']:.2f} (factor {m['scaling_factor']:.3f}), p {_p(m['p_scaled'])}; "
+            f"scaled chi2 = {m['chi2_scaled']:.2f}{factor}, p {_p(m['p_scaled'])}; "
             f"{which} CFI {m[f'cfi_{which}']:.3f}, RMSEA {m[f'rmsea_{which}']:.3f}"
             + "; of covariances alone (means=True models the means too, as lavaan does with cluster=)"
             * covariances

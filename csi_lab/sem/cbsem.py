@@ -70,7 +70,9 @@ def cbsem(
     groups
         Column or array with the group of each row; one model in each group.
     weights
-        Sampling weights for a DataFrame. A survey brings its own.
+        Sampling weights for a DataFrame; their scale plays no part. A survey brings its own. Groups of one frame weigh
+        by the sums of their weights (pseudo maximum likelihood; lavaan's default too); in a mapping each is a sample of
+        its own, whose weights say nothing about the size of the others, and weighs by its rows.
     missing
         ``"listwise"``, ``"raise"``, or ``"fiml"``: full information, every answer given is used.
     se
@@ -87,7 +89,9 @@ def cbsem(
         ``"marker"``: first loading 1, or ``"variance"``: constructs of (residual) variance 1. The same fit.
     likelihood
         ``"normal"``: covariances with n, chi2 = n F; ``"wishart"``: with n - 1. Log-likelihood, AIC and BIC are those
-        of the normal likelihood of the rows under both; lavaan's differ under ``"wishart"``.
+        of the normal likelihood of the rows under both. Under ``"wishart"`` lavaan puts the covariances with n - 1 into
+        the formula for n rows: its log-likelihood is half the number of items lower, its AIC and BIC are that number
+        higher; models of the same items compare alike.
     level
         Of the intervals.
     tolerance, max_iterations
@@ -117,7 +121,12 @@ def cbsem(
     Agrees with R lavaan 0.6-14 on ML, MLR, FIML and multi-group models to the tolerances of
     ``tests/reference/cbsem/README.md``: chi2 1e-5, standardised estimates 1e-5, standard errors 1e-4. Weights, strata
     and clusters enter the robust standard errors and tests through totals of primary units, without finite population
-    correction; normal-theory ones are withheld then.
+    correction; normal-theory ones are withheld then. Groups are domains of one sample: its K primary units make the
+    factor K/(K - 1) and may have rows in several groups. lavaan takes the groups for strata, each with a factor of its
+    own, but does not centre the totals in them.
+
+    Exogenous single items are random, as all items (lavaan's ``fixed.x = FALSE``): estimates and chi2 of paths are the
+    same either way, log-likelihood, AIC, BIC and the errors of standardised paths are not.
 
     The scaling factor of a model is :math:`c = [\operatorname{tr} J_1 H_1^{-1} - \operatorname{tr} J_0 H_0^{-1}]/df`.
     Modelled means add :math:`\operatorname{tr} S^{-1} J_\mu - \operatorname{tr} \hat\Sigma^{-1} J_\mu` to the
