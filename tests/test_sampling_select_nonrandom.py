@@ -293,6 +293,7 @@ def test_margins_are_filled_apart_and_those_left_open_are_named():
         (lambda f: select.snowball(f, 5, "spend", rng=1), DataError, "no whole numbers"),
         (lambda f: select.snowball(f.assign(degree=0), 5, "degree", rng=1), SpecError, "0 persons with a contact"),
         (lambda f: select.snowball(f, 5, "degree", rng=1, referrals=0), SpecError, "referrals"),
+        (lambda f: select.snowball(f, 5, "degree", rng=1, network="friends"), SpecError, "made by contact_network"),
         (
             lambda f: select.snowball(
                 f.head(50), 5, "degree", rng=1, network=select.contact_network(f, "degree", rng=1)

@@ -411,7 +411,78 @@ def test_the_plot_shows_units_drawn_per_stratum():
     plt.close("all")
 
 
+def numbered(frame):
+    """The same register with columns 0, 1, 2, … as a table made from an array has them."""
+    return frame.set_axis(range(frame.shape[1]), axis=1)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda f, c: select.stratified(f, c("province"), 9, rng=1),
+        lambda f, c: select.stratified(f, [c("province"), c("outlet")], 12, rng=1),
+        lambda f, c: select.cluster(f, c("town"), 3, rng=1, strata=c("province"), method="brewer"),
+        lambda f, c: select.pps(f, 5, c("spend"), rng=1, order=c("visits")),
+        lambda f, c: select.systematic(f, 5, 1, order=c("spend"), id=c("customer")),
+        lambda f, c: select.rao_hartley_cochran(f, 5, c("spend"), rng=1),
+        lambda f, c: select.judgement(f, 5, c("spend")),
+        lambda f, c: select.quota(f, c("province"), 6, rng=1, ease=f[c("visits")]),
+        lambda f, c: select.quota_margins(f, [c("province"), c("outlet")], 6, rng=1),
+        lambda f, c: select.snowball(f, 9, c("degree"), rng=1),
+    ],
+)
+def test_columns_called_by_numbers_are_columns_like_others(draw):
+    frame = register()
+    named, by_number = draw(frame, str), draw(numbered(frame), frame.columns.get_loc)
+    assert named.frame.index.tolist() == by_number.frame.index.tolist()
+    if named.random:
+        assert named.frame["weight"].tolist() == by_number.frame["weight"].tolist()
+
+
+def test_a_number_that_is_also_a_column_is_not_guessed():
+    """A constant ease of 5 and column 5 of visits draw other people: neither is taken silently."""
+    frame = numbered(register())
+    with pytest.raises(SpecError, match=r"ease=5 .*give frame\[5\] for the column, 5\.0 for the number"):
+        select.convenience(frame, 5, 5, rng=1)
+    assert select.convenience(frame, 5, 5.0, rng=1).frame.index.tolist() == (
+        select.convenience(register(), 5, 5, rng=1).frame.index.tolist()
+    )
+
+
+def test_true_and_false_are_strata_like_others():
+    frame = register().assign(loyal=lambda f: f["visits"] > 3)
+    sizes = frame["loyal"].value_counts().to_dict()
+    by_rule = select.stratified(frame, "loyal", 12, rng=1)
+    by_allocation = select.stratified(frame, "loyal", select.allocate(sizes, 12), rng=1)
+    text = select.stratified(frame.assign(loyal=frame["loyal"].map({True: "b", False: "a"})), "loyal", 12, rng=1)
+    for sample in (by_rule, by_allocation):
+        assert sample.frame.index.tolist() == text.frame.index.tolist()
+        assert sample.record.table["drawn"].tolist() == text.record.table["drawn"].tolist()
+        assert set(sample.frame["stratum"]) == {True, False}
+    nullable = select.stratified(frame.astype({"loyal": "boolean"}), "loyal", 12, rng=1)
+    assert nullable.frame.index.tolist() == text.frame.index.tolist()
+
+
 # Refusals
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"a": ["x | y", "x"] * 10, "b": ["z", "y | z"] * 10}, "2 combinations, 1 labels"),
+        ({"a": [1, "1"] * 10, "b": ["z"] * 20}, "numbers that occur also as text"),
+        ({"a": [[1], [2]] * 10, "b": ["z"] * 20}, "cannot be labels"),
+    ],
+)
+def test_crossed_strata_that_would_run_together_are_refused(columns, words):
+    with pytest.raises(DataError, match=words):
+        select.stratified(pd.DataFrame(columns), ["a", "b"], 8, rng=1)
+
+
+@pytest.mark.parametrize("names", ["w", ["w"], {"weight": 5}])
+def test_other_names_must_be_a_mapping_to_texts(names):
+    with pytest.raises(SpecError, match="must map added columns to other names"):
+        select.simple_random(register(), 5, 1, names=names)
 
 
 @pytest.mark.parametrize(
@@ -484,6 +555,7 @@ def test_missing_and_unknown_strata_are_refused():
         ),
         ({"a": 5.5, "b": 5}, 6, {}, DataError, "whole"),
         ({"a": np.nan, "b": 5}, 6, {}, DataError, "missing"),
+        ([5, 5], 6, {}, SpecError, "mapping or a Series"),
     ],
 )
 def test_impossible_allocations_are_refused(sizes, n, options, error, words):
@@ -495,6 +567,7 @@ def test_impossible_stages_are_refused():
     frame = register()
     for stages, words in (
         ([], "one Stage or more"),
+        (Stage("town", n=2), "one Stage or more"),
         ([Stage(None, n=2), Stage("town", n=2)], "only the last stage"),
         ([Stage("town", n=2), Stage("town", n=2)], "two stages"),
         ([Stage("town", n=2), Stage(None, n=2, method="with replacement")], "only the first"),
@@ -507,6 +580,8 @@ def test_impossible_stages_are_refused():
         ({"n": 2, "rate": 0.5}, "either n or rate"),
         ({}, "either n or rate"),
         ({"rate": 0}, "above 0"),
+        ({"rate": True}, "rate=True"),
+        ({"n": 2, "method": "brewer", "size": ["spend"]}, r"size=\['spend'\] must be the name of one column"),
         ({"n": 2, "method": "ppps"}, "unknown"),
         ({"n": 2, "size": "spend"}, "no meaning"),
         ({"n": 2, "order": "spend"}, "no meaning"),

@@ -1,6 +1,7 @@
 """Sampling by size: probabilities, pairs and totals against enumeration, closed forms and repeated draws."""
 
 import itertools
+import math
 
 import numpy as np
 import pandas as pd
@@ -99,6 +100,32 @@ def test_a_hopeless_rejection_says_what_to_use(monkeypatch):
     monkeypatch.setattr(unequal, "TRIES", 5)
     with pytest.raises(EstimationError, match="'systematic' or 'brewer'"):
         unequal.draw_sampford(np.full(100, 0.8), np.random.default_rng(1))
+
+
+def test_a_rejection_without_hope_is_not_waited_for():
+    """Among 20,000 alike, 3,000 draws all differ with chance exp(-sum log) < 1e-100; 200 do in one of three tries."""
+    rng = np.random.default_rng(1)
+    chance = np.log1p(-np.arange(3000) / 20_000).sum()
+    assert chance < np.log(1e-100)
+    start = rng.bit_generator.state["state"]["state"]
+    with pytest.raises(EstimationError, match="3000 different units among 20000"):
+        unequal.draw_sampford(np.full(20_000, 3000 / 20_000), rng)
+    assert rng.bit_generator.state["state"]["state"] == start
+    assert len(unequal.draw_sampford(np.full(20_000, 200 / 20_000), rng)) == 200
+
+
+@pytest.mark.parametrize(
+    "share", [np.full(12, 1 / 12), np.array([0.6, *np.full(11, 0.4 / 11)]), 2.0 ** -np.arange(1, 13)]
+)
+@pytest.mark.parametrize("m", [2, 4, 7])
+def test_the_chance_that_draws_differ_is_never_above_its_bound(share, m):
+    """The chance is m! times the sum over all sets of m units of the product of their shares."""
+    sets = np.array(list(itertools.combinations(range(len(share)), m)))
+    exact = np.log(math.factorial(m) * share[sets].prod(axis=1).sum())
+    bound = unequal._log_chance_at_most(share, m)
+    assert exact <= bound + 1e-12
+    # Near enough to be of use where no unit dominates, as in a register: by a factor of 20 at most.
+    assert np.ptp(share) > 0 or bound - exact < 3
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -266,6 +293,7 @@ def test_without_pairs_there_is_a_total_but_no_standard_error():
         ([1.0, 0, 3, -2], r"2 rows have a size of 0 or less and could never be drawn: 1, 3"),
         ([1.0, np.nan, 3, 2], r"missing or infinite in 1 rows: 1"),
         ([1.0, np.inf, 3, 2], r"missing or infinite in 1 rows: 1"),
+        ([1.0, 1e308, 3, 1e308], r"above 1e\+200 in 2 rows: 1, 3"),
         (["1", "2", "3", "4"], "must be numbers"),
     ],
 )
@@ -298,6 +326,21 @@ def test_impossible_samples_by_size_are_refused():
 
 
 @pytest.mark.parametrize(
+    ("size", "n", "error", "words"),
+    [
+        (["a", "b"], 1, DataError, "must be numbers"),
+        ([1, 2, 0], 1, DataError, "above 0"),
+        ([1, 2, 3], 1.5, SpecError, "n=1.5"),
+        ([1, 2, 3], "2", SpecError, "n='2'"),
+        ([1, 2, 3], 4, SpecError, "n=4"),
+    ],
+)
+def test_impossible_inclusion_probabilities_are_refused(size, n, error, words):
+    with pytest.raises(error, match=words):
+        select.inclusion_probabilities(size, n)
+
+
+@pytest.mark.parametrize(
     ("call", "error", "words"),
     [
         (lambda: select.horvitz_thompson([1, 2], [0.5, 1.5]), DataError, "above 1"),
@@ -308,6 +351,7 @@ def test_impossible_samples_by_size_are_refused():
         (lambda: select.horvitz_thompson([1, 2], [0.5, 0.5], joint=np.ones((3, 3))), DataError, "symmetric"),
         (lambda: select.horvitz_thompson([1, 2], [0.5, 0.5], joint=np.eye(2) / 2), EstimationError, "1 pairs"),
         (lambda: select.horvitz_thompson([1, 2], [0.5, 0.5], level=95), SpecError, "level"),
+        (lambda: select.horvitz_thompson([1, 2], [0.5, 0.5], level="95"), SpecError, "level"),
         (lambda: select.hansen_hurwitz([1], [0.5]), DataError, "two draws"),
         (lambda: select.hansen_hurwitz([1, 2], [0.5, 2]), DataError, "above 1"),
         (lambda: select.rao_hartley_cochran_total([1, 2], [0.1, 0.1], [0.5, 0.4], [2, 2]), DataError, "sum to 1"),

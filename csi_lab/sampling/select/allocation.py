@@ -163,7 +163,7 @@ def allocate(
     minimum = whole(minimum, "minimum", at_least=0)
     if rule not in RULES:
         raise SpecError(f"allocation {rule!r} is unknown; use one of {list(RULES)}")
-    labels = list(sizes.keys())
+    labels = list(sizes.keys()) if hasattr(sizes, "keys") else []
     counts = _per_stratum(sizes, labels, "stratum sizes")
     bad = [label for label, k in zip(labels, counts, strict=True) if k < 1 or k != np.floor(k)]
     if bad or not labels:

@@ -106,5 +106,5 @@ def pps(
         seed=seed,
         names=names,
         stratified=False,
-        order=f"order of {order!r}" if order else listed_by(id),
+        order=f"order of {order!r}" if order is not None else listed_by(id),
     )

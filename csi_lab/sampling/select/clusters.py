@@ -11,7 +11,7 @@ from csi_lab.errors import SpecError
 from csi_lab.sampling.select.drawn_design import AS_IF_RANDOM, listed_by, sample_of, unused_categories
 from csi_lab.sampling.select.register import generator, whole
 from csi_lab.sampling.select.sample import Sample
-from csi_lab.sampling.select.stage import BY_SIZE, Stage
+from csi_lab.sampling.select.stage import BY_SIZE, Stage, require_order
 from csi_lab.sampling.select.stages import draw_in_stages
 
 if TYPE_CHECKING:
@@ -152,9 +152,13 @@ def multistage(
     (24, 400.0)
     """
     source, seed = generator(rng)
-    stages = list(stages)
+    require_order(stages)
     drawn = draw_in_stages(frame, stages, source, strata=strata, id=id)
-    words = {1: "cluster sample" if stages[0].unit else "sample", 2: "two-stage sample", 3: "three-stage sample"}
+    words = {
+        1: "sample" if stages[0].unit is None else "cluster sample",
+        2: "two-stage sample",
+        3: "three-stage sample",
+    }
     each = "" if strata is None else " in each stratum"
     notes = unused_categories(frame, strata) if strata is not None else []
     if any("systematic" in stage.method and stage.method not in BY_SIZE for stage in stages):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from csi_lab.design import Design
-from csi_lab.sampling.select.register import some, with_columns
+from csi_lab.sampling.select.register import as_columns, some, with_columns
 from csi_lab.sampling.select.sample import Record, Sample
 from csi_lab.sampling.select.stage import REPEATING, Stage
 from csi_lab.sampling.select.stages import Drawn
@@ -219,7 +219,7 @@ def unused_categories(frame: pd.DataFrame, columns: str | Sequence[str]) -> list
     import pandas as pd
 
     notes = []
-    for column in [columns] if isinstance(columns, str) else columns:
+    for column in as_columns(columns):
         kind = frame[column].dtype
         if isinstance(kind, pd.CategoricalDtype):
             empty = [c for c in kind.categories if not (frame[column] == c).any()]

@@ -9,7 +9,7 @@ import numpy as np
 
 from csi_lab.design import Design
 from csi_lab.errors import DataError, SpecError
-from csi_lab.sampling.select.register import generator, numbers, row_order, some, whole, with_columns
+from csi_lab.sampling.select.register import LARGEST_SIZE, generator, numbers, row_order, some, whole, with_columns
 from csi_lab.sampling.select.sample import Record, Sample
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def rao_hartley_cochran(
     place = row_order(frame, id)
     if n > len(frame):
         raise SpecError(f"n={n} groups for {len(frame)} units: each group needs a unit")
-    x = numbers(frame, size, "the size column")[place]
+    x = numbers(frame, size, "the size column", high=LARGEST_SIZE)[place]
     zero = np.flatnonzero(x <= 0)
     if len(zero):
         raise DataError(

@@ -15,6 +15,7 @@ from csi_lab.sampling.select.drawn_design import AS_IF_RANDOM
 from csi_lab.sampling.select.register import generator, order_codes, row_order, whole, with_columns
 from csi_lab.sampling.select.sample import Record, Sample
 from csi_lab.sampling.select.totals import TotalEstimate
+from csi_lab.settings import require_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,7 +139,7 @@ def systematic(
         ),
         seed=seed,
         generator=type(source.bit_generator).__name__,
-        order=f"list in order of {order!r}" if order else LIST_ORDER if id is None else f"list in order of {id!r}",
+        order=LIST_ORDER if order is None and id is None else f"list in order of {id if order is None else order!r}",
         notes=notes,
     )
     return Sample(table, record, called, _design=design)
@@ -203,8 +204,7 @@ def successive_difference(values: Any, population: int | None = None, *, level: 
     >>> print(successive_difference([1, 3, 2, 4, 3], 50))
     2.6 (se 0.4743), 95% CI [1.67031, 3.52969], n = 5 (systematic sample, successive differences)
     """
-    if not 0 < level < 1:
-        raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
+    require_level(level)
     y = _series(values)
     n = len(y)
     if population is not None and whole(population, "population") < n:

@@ -12,9 +12,11 @@ import numpy as np
 
 from csi_lab.errors import DataError, SpecError
 from csi_lab.sampling.select.register import (
+    as_columns,
     generator,
     label_codes,
     numbers,
+    numbers_per_row,
     require_columns,
     row_order,
     some,
@@ -94,7 +96,7 @@ def judgement(
     n = whole(n, "n")
     if pick not in ("typical", "extreme"):
         raise SpecError(f"pick={pick!r} is unknown; use 'typical' or 'extreme'")
-    wanted = [columns] if isinstance(columns, str) else list(columns)
+    wanted = as_columns(columns)
     place = row_order(frame, id)
     require_columns(frame, wanted, "columns to judge by")
     x = np.column_stack([numbers(frame, column, "the column")[place] for column in wanted])
@@ -193,7 +195,7 @@ def convenience(
     n = whole(n, "n")
     source, seed = generator(rng)
     place = row_order(frame, id)
-    rate = numbers(frame, ease, "ease", low=0)[place]
+    rate = numbers_per_row(frame, ease, "ease", low=0)[place]
     order, wait = arrivals(rate, source)
     if n > len(order):
         raise SpecError(f"n={n} is more than the {len(order)} units that can be met (ease above 0) of {len(rate)}")
@@ -245,4 +247,4 @@ def chances(frame: pd.DataFrame, given: Any, role: str) -> np.ndarray:
     >>> chances(pd.DataFrame({"x": [1, 2]}), 0.5, "agree").tolist()
     [0.5, 0.5]
     """
-    return numbers(frame, given, role, low=0, high=1)
+    return numbers_per_row(frame, given, role, low=0, high=1)

@@ -10,7 +10,16 @@ import numpy as np
 from csi_lab.errors import SpecError, listed
 from csi_lab.sampling.select.allocation import allocate
 from csi_lab.sampling.select.nonrandom import NO_DESIGN, arrivals, chances
-from csi_lab.sampling.select.register import generator, label_codes, numbers, row_order, some, whole, with_columns
+from csi_lab.sampling.select.register import (
+    as_columns,
+    generator,
+    label_codes,
+    numbers_per_row,
+    row_order,
+    some,
+    whole,
+    with_columns,
+)
 from csi_lab.sampling.select.sample import Record, Sample
 
 if TYPE_CHECKING:
@@ -97,7 +106,7 @@ def quota(
     code, labels = label_codes(frame.iloc[place], columns, "cell")
     size = np.bincount(code)
     wanted = _sheet(labels, size, n, sheet)
-    order, _ = arrivals(numbers(frame, ease, "ease", low=0)[place], source)
+    order, _ = arrivals(numbers_per_row(frame, ease, "ease", low=0)[place], source)
     willing = source.random(len(frame)) < chances(frame, agree, "agree")[place]
     cell, yes = code[order], willing[order]
     # Willing arrivals of the cell so far, this one included.
@@ -134,7 +143,7 @@ def quota(
     rows = order[taken]
     cells = pd.Series(labels, dtype=object).iloc[cell[taken]].to_numpy()
     table, called = with_columns(frame.iloc[place[rows]], {"cell": cells, "arrival": taken + 1}, names)
-    by = columns if isinstance(columns, str) else " x ".join(map(str, columns))
+    by = " x ".join(map(str, as_columns(columns)))
     record = Record(
         method=f"quota sample by {by}",
         asked=n,
@@ -217,7 +226,7 @@ def quota_margins(
     quotas = [_sheet(labels, size, n, None) for (_, labels), size in zip(found, sizes, strict=True)]
     shift = np.concatenate([[0], np.cumsum([len(q) for q in quotas])])
     codes = np.column_stack([code + shift[j] for j, (code, _) in enumerate(found)])
-    order, _ = arrivals(numbers(frame, ease, "ease", low=0)[place], source)
+    order, _ = arrivals(numbers_per_row(frame, ease, "ease", low=0)[place], source)
     willing = source.random(len(frame)) < chances(frame, agree, "agree")[place]
     left = np.concatenate(quotas)
     taken: list[int] = []
@@ -246,7 +255,7 @@ def quota_margins(
     rows = order[at]
     table, called = with_columns(frame.iloc[place[rows]], {"arrival": at + 1}, names)
     record = Record(
-        method=f"quota sample by margins of {', '.join(wanted_columns)}",
+        method=f"quota sample by margins of {', '.join(map(str, wanted_columns))}",
         asked=n,
         drawn=len(rows),
         population=len(frame),

@@ -166,7 +166,8 @@ def stratified(
     notes = unused_categories(frame, column)
     if isinstance(n, Allocation):
         table, wanted, rule = n.table, n.sizes, n.rule
-        changed = [h for h in labels if h in n.sizes and int(n.table.loc[h, "population"]) != sizes[h]]
+        then = dict(n.table["population"].items())
+        changed = [h for h in labels if h in then and int(then[h]) != sizes[h]]
         if changed:
             raise SpecError(f"the allocation was made for other stratum sizes in {some(changed)}; allocate again")
     elif not isinstance(n, Mapping):
@@ -199,9 +200,10 @@ def stratified(
         seed=seed,
         names=names,
         stratified=True,
-        order=f"order of {order!r}" if order else listed_by(id),
+        order=f"order of {order!r}" if order is not None else listed_by(id),
         notes=notes,
-        allocation=table.loc[labels] if table is not None else None,
+        # By label: true and false as strata would be read as a mask by loc.
+        allocation=table.reindex(labels) if table is not None else None,
     )
 
 

@@ -14,6 +14,7 @@ from csi_lab.sampling.select.nonrandom import NO_DESIGN, chances
 from csi_lab.sampling.select.register import generator, require_columns, row_order, whole, with_columns
 from csi_lab.sampling.select.sample import Record, Sample
 from csi_lab.sampling.select.totals import TotalEstimate
+from csi_lab.settings import require_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,6 +113,8 @@ def snowball(
         network = contact_network(frame, degree, rng=source, group=group, homophily=homophily, id=id)
     elif group is not None or homophily:
         raise SpecError("group= and homophily= belong to the network that is given; leave them out")
+    if not isinstance(network, Network):
+        raise SpecError(f"network must be made by contact_network, got {type(network).__name__}")
     if len(network.wanted) != len(frame):
         raise SpecError(f"the network has {len(network.wanted)} persons, the register {len(frame)}")
     willing = chances(frame, agree, "agree")
@@ -208,8 +211,7 @@ def volz_heckathorn(values: Any, degree: Any, *, chain: Any = None, level: float
     0.230769, n = 4 (Volz-Heckathorn)
     no chains given, hence no standard error
     """
-    if not 0 < level < 1:
-        raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
+    require_level(level)
     try:
         y, d = np.asarray(values, dtype=float), np.asarray(degree, dtype=float)
     except (TypeError, ValueError):

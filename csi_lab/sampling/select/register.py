@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from csi_lab.errors import DataError, SpecError, listed
+from csi_lab.settings import is_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     PerRow: TypeAlias = str | float | Sequence[float] | np.ndarray | pd.Series | Callable[[pd.DataFrame], Any]
 
 SHOWN = 8
+# Sums of larger sizes could overflow.
+LARGEST_SIZE = 1e200
 
 
 def some(labels: Sequence[Any] | np.ndarray, show: int = SHOWN) -> str:
@@ -128,7 +131,8 @@ def label_codes(frame: pd.DataFrame, columns: str | Sequence[str], role: str) ->
     Raises
     ------
     DataError
-        If columns are absent or labels missing.
+        If columns are absent, labels missing or of a kind that cannot be one (lists), or different combinations would
+        get one label.
 
     Examples
     --------
@@ -139,7 +143,7 @@ def label_codes(frame: pd.DataFrame, columns: str | Sequence[str], role: str) ->
     """
     import pandas as pd
 
-    wanted = [columns] if isinstance(columns, str) else list(columns)
+    wanted = as_columns(columns)
     require_columns(frame, wanted, role)
     problems = []
     for column in wanted:
@@ -159,8 +163,17 @@ def label_codes(frame: pd.DataFrame, columns: str | Sequence[str], role: str) ->
         values = frame[wanted[0]].astype(str)
         for column in wanted[1:]:
             values = values + " | " + frame[column].astype(str)
-    codes, found = pd.factorize(values)
+    try:
+        codes, found = pd.factorize(values)
+        combinations = len(found) if len(wanted) == 1 else len(frame[wanted].drop_duplicates())
+    except TypeError:
+        raise DataError(f"{role} columns {wanted} hold lists or other objects that cannot be labels") from None
     labels = list(found)
+    if combinations > len(labels):
+        raise DataError(
+            f"{role}: different combinations of {wanted} get the same label when joined by ' | ' ({combinations} "
+            f"combinations, {len(labels)} labels); recode labels that hold ' | ', or numbers that occur also as text"
+        )
     try:
         order = sorted(range(len(labels)), key=labels.__getitem__)
     except TypeError:
@@ -168,6 +181,18 @@ def label_codes(frame: pd.DataFrame, columns: str | Sequence[str], role: str) ->
     place = np.empty(len(labels), dtype=np.int64)
     place[order] = np.arange(len(labels))
     return place[codes], [labels[i] for i in order]
+
+
+def as_columns(columns: Any) -> list[Any]:
+    """Column names as a list; a single name may be given alone.
+
+    Examples
+    --------
+    >>> as_columns("region"), as_columns(3), as_columns(("region", "age"))
+    (['region'], [3], ['region', 'age'])
+    """
+    alone = isinstance(columns, str) or not isinstance(columns, Iterable)
+    return [columns] if alone else list(columns)
 
 
 def require_columns(frame: pd.DataFrame, columns: Sequence[str], role: str) -> None:
@@ -190,12 +215,27 @@ def require_columns(frame: pd.DataFrame, columns: Sequence[str], role: str) -> N
 
 
 def numbers(
-    frame: pd.DataFrame,
-    given: PerRow,
-    role: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
+    frame: pd.DataFrame, column: Any, role: str, *, low: float | None = None, high: float | None = None
+) -> np.ndarray:
+    """The numbers of a column.
+
+    Raises
+    ------
+    DataError
+        If there is no such column, or its values are text, missing, infinite or outside [``low``, ``high``].
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> numbers(pd.DataFrame({"visits": [1, 4]}), "visits", "size").tolist()
+    [1.0, 4.0]
+    """
+    require_columns(frame, [column], role)
+    return _checked(frame, frame[column], f"{role} {column!r}", low, high)
+
+
+def numbers_per_row(
+    frame: pd.DataFrame, given: PerRow, role: str, *, low: float | None = None, high: float | None = None
 ) -> np.ndarray:
     """One number per row from a column name, an array, a function of the frame or a single number.
 
@@ -203,19 +243,27 @@ def numbers(
     ------
     DataError
         If they are text, missing, infinite, of another length, or outside [``low``, ``high``].
+    SpecError
+        If a single whole number is also the name of a column; 1.0 is always the number.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> numbers(pd.DataFrame({"visits": [1, 4]}), lambda frame: 2 * frame["visits"], "ease", low=0).tolist()
+    >>> numbers_per_row(pd.DataFrame({"visits": [1, 4]}), lambda frame: 2 * frame["visits"], "ease", low=0).tolist()
     [2.0, 8.0]
     """
-    label = f"{role} {given!r}" if isinstance(given, str) else role
     if isinstance(given, str):
-        require_columns(frame, [given], role)
-        values: Any = frame[given]
-    else:
-        values = given(frame) if callable(given) else given
+        return numbers(frame, given, role, low=low, high=high)
+    if is_whole(given) and given in frame.columns:
+        raise SpecError(
+            f"{role}={given!r} is a number and the name of a column: give frame[{given!r}] for the column, "
+            f"{given!r}.0 for the number"
+        )
+    return _checked(frame, given(frame) if callable(given) else given, role, low, high)
+
+
+def _checked(frame: pd.DataFrame, values: Any, label: str, low: float | None, high: float | None) -> np.ndarray:
+    """One finite number per row within the limits."""
     if hasattr(values, "reindex") and not values.index.equals(frame.index):
         if not values.index.is_unique or not frame.index.isin(values.index).all():
             raise DataError(f"{label}: a Series with another index than the register; align it, or give .to_numpy()")
@@ -285,7 +333,7 @@ def with_columns(
     Raises
     ------
     SpecError
-        If ``names`` renames a column that is not added, or two get one name.
+        If ``names`` is no mapping to texts, renames a column that is not added, or two get one name.
     DataError
         If a column of that name is there already.
 
@@ -296,6 +344,8 @@ def with_columns(
     >>> list(table), called
     (['spend', 'w'], {'weight': 'w'})
     """
+    if names is not None and not (isinstance(names, Mapping) and all(isinstance(v, str) for v in names.values())):
+        raise SpecError(f"names={names!r} must map added columns to other names, e.g. {{'weight': 'w'}}")
     called = {key: (names or {}).get(key, key) for key in added}
     unknown = [key for key in names or {} if key not in added]
     if unknown:

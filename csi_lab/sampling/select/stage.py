@@ -10,6 +10,7 @@ import numpy as np
 
 from csi_lab.errors import SpecError, listed
 from csi_lab.sampling.select.register import whole
+from csi_lab.settings import is_number
 
 StageMethod = Literal[
     "simple random", "systematic", "with replacement", "pps systematic", "sampford", "brewer", "hansen-hurwitz"
@@ -66,10 +67,15 @@ class Stage:
         if hasattr(given, "items") and not isinstance(given, Mapping):
             # A Series from stratum to number.
             object.__setattr__(self, "n", dict(given.items()))
+        name = "rows" if self.unit is None else self.unit
+        for role in ("unit", "size", "order"):
+            column = getattr(self, role)
+            if isinstance(column, (list, tuple, set, dict, np.ndarray)):
+                raise SpecError(f"stage: {role}={column!r} must be the name of one column")
         if (self.n is None) == (self.rate is None):
-            raise SpecError(f"stage {self.unit or 'rows'!r}: give either n or rate")
-        if self.rate is not None and not (isinstance(self.rate, (int, float, np.number)) and 0 < self.rate <= 1):
-            raise SpecError(f"stage {self.unit or 'rows'!r}: rate={self.rate!r} must lie above 0 and not above 1")
+            raise SpecError(f"stage {name!r}: give either n or rate")
+        if self.rate is not None and not (is_number(self.rate) and 0 < self.rate <= 1):
+            raise SpecError(f"stage {name!r}: rate={self.rate!r} must lie above 0 and not above 1")
         if isinstance(self.n, Mapping):
             for label, k in self.n.items():
                 whole(k, f"n of stratum {label!r}")
@@ -94,8 +100,8 @@ class Stage:
             count = str(self.n)
         text = f"{count} of {what} by {self.method}"
         if self.method in BY_SIZE:
-            text += f" (size: {self.size or 'rows'})"
-        return text + (f" in order of {self.order!r}" if self.order else "")
+            text += f" (size: {'rows' if self.size is None else self.size})"
+        return text + (f" in order of {self.order!r}" if self.order is not None else "")
 
 
 def require_order(stages: Sequence[Stage]) -> None:
@@ -111,7 +117,8 @@ def require_order(stages: Sequence[Stage]) -> None:
     >>> require_order([Stage("town", n=2), Stage(None, n=5)])
     """
     problems = []
-    if not stages or not all(isinstance(stage, Stage) for stage in stages):
+    given = isinstance(stages, Sequence) and len(stages) > 0
+    if not given or not all(isinstance(stage, Stage) for stage in stages):
         raise SpecError("stages must be one Stage or more, e.g. [Stage('town', n=10), Stage(None, n=5)]")
     units = [stage.unit for stage in stages]
     if None in units[:-1]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from csi_lab.errors import DataError, SpecError, listed
 from csi_lab.sampling.select import within
-from csi_lab.sampling.select.register import label_codes, numbers, order_codes, row_order, some, whole
+from csi_lab.sampling.select.register import LARGEST_SIZE, label_codes, numbers, order_codes, row_order, some, whole
 from csi_lab.sampling.select.stage import BY_SIZE, REPEATING, Stage, require_order
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def _unit_values(
     """Size of each unit: that of its rows, or how many they are."""
     if column is None:
         return np.bincount(code).astype(float)
-    values = numbers(frame, column, "the size column")
+    values = numbers(frame, column, "the size column", high=LARGEST_SIZE)
     own = values[first]
     name = "rows" if stage.unit is None else f"units {stage.unit!r}"
     problems = []

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
-from csi_lab.errors import DataError, EstimationError, SpecError
+from csi_lab.errors import DataError, EstimationError
 from csi_lab.percent import percent
+from csi_lab.settings import require_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -228,8 +229,7 @@ def rao_hartley_cochran_total(
 
 def _columns(values: Any, chances: Any, role: str, level: float) -> tuple[np.ndarray, np.ndarray]:
     """Values and chances as numbers, checked."""
-    if not 0 < level < 1:
-        raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
+    require_level(level)
     try:
         y, p = np.asarray(values, dtype=float), np.asarray(chances, dtype=float)
     except (TypeError, ValueError):

@@ -6,13 +6,17 @@ All functions take arrays. ``pi (N,)`` are inclusion probabilities below 1 that 
 from __future__ import annotations
 
 import numpy as np
+from scipy import special
 
 from csi_lab.errors import DataError, EstimationError, SpecError
+from csi_lab.sampling.select.register import LARGEST_SIZE, whole
 
 # Beyond so many table entries Sampford's design is drawn by rejection, and pairs are not computed.
 TABLE_ENTRIES = 4_000_000
 PAIR_TERMS = 1_000_000_000
 TRIES = 20_000
+# A smaller chance that any of the tries succeeds is not waited for.
+HOPELESS = 1e-6
 # Random starts are multiples of 2^-30, so that sums with cumulated probabilities stay exact enough to count by.
 GRID = 2**30
 
@@ -38,9 +42,9 @@ def inclusion_probabilities(size: np.ndarray, n: int) -> tuple[np.ndarray, np.nd
     Raises
     ------
     DataError
-        If a size is not above 0.
+        If a size is not a number above 0, or too large to be added up.
     SpecError
-        If n is not between 1 and N.
+        If n is no whole number between 1 and N.
 
     Examples
     --------
@@ -48,10 +52,14 @@ def inclusion_probabilities(size: np.ndarray, n: int) -> tuple[np.ndarray, np.nd
     >>> pi.tolist(), certain.tolist()
     ([1.0, 0.5, 0.25, 0.25], [True, False, False, False])
     """
-    size = np.asarray(size, dtype=float)
-    if size.ndim != 1 or not np.isfinite(size).all() or not (size > 0).all():
-        raise DataError("sizes must be finite numbers above 0, one per unit")
-    if not 1 <= n <= len(size):
+    try:
+        size = np.asarray(size, dtype=float)
+    except (TypeError, ValueError):
+        raise DataError("sizes must be numbers, one per unit") from None
+    if size.ndim != 1 or not ((size > 0) & (size <= LARGEST_SIZE)).all():
+        raise DataError(f"sizes must be finite numbers above 0 and up to {LARGEST_SIZE:g}, one per unit")
+    n = whole(n, "n")
+    if n > len(size):
         raise SpecError(f"n={n} must lie between 1 and the {len(size)} units that can be drawn")
     certain = np.zeros(len(size), dtype=bool)
     pi = np.ones(len(size))
@@ -306,9 +314,20 @@ def _remaining(pi: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     return size, marked
 
 
+def _log_chance_at_most(share: np.ndarray, m: int) -> float:
+    """Bound from above on the log of the chance that ``m`` draws with chances ``share`` are all different.
+
+    The chance is m! times the elementary symmetric polynomial of the shares, and that is no more than
+    prod(1 + t share) / t^m for any t > 0; t = m is near the best where no share is large.
+    """
+    return float(special.gammaln(m + 1) - m * np.log(m) + np.log1p(m * share).sum())
+
+
 def _sampford_by_rejection(pi: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    first, others = np.cumsum(pi), np.cumsum(pi / (1 - pi))
-    for _ in range(TRIES):
+    odds = pi / (1 - pi)
+    first, others = np.cumsum(pi), np.cumsum(odds)
+    hopeless = _log_chance_at_most(odds / others[-1], n - 1) < np.log(HOPELESS / TRIES)
+    for _ in range(0 if hopeless else TRIES):
         drawn = np.empty(n, dtype=np.int64)
         drawn[0] = np.searchsorted(first, rng.random() * first[-1], side="right")
         drawn[1:] = np.searchsorted(others, rng.random(n - 1) * others[-1], side="right")
@@ -316,6 +335,6 @@ def _sampford_by_rejection(pi: np.ndarray, n: int, rng: np.random.Generator) -> 
         if len(found) == n:
             return found
     raise EstimationError(
-        f"Sampford's method found no sample of {n} different units among {len(pi)} in {TRIES} tries; "
-        "use method 'systematic' or 'brewer', or draw within strata"
+        f"Sampford's method by rejection finds no {n} different units among {len(pi)} in {TRIES} tries, because draws "
+        "repeat units; use method 'systematic' or 'brewer', or draw within strata"
     )
