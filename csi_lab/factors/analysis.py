@@ -10,7 +10,7 @@ import numpy as np
 
 from csi_lab.errors import EstimationError, SpecError
 from csi_lab.factors.correlations import asked, estimated, require_regular, usable
-from csi_lab.factors.extraction import EXTRACTIONS, Extracted, Extraction, extract
+from csi_lab.factors.extraction import EXTRACTIONS, LOWER, Extracted, Extraction, extract
 from csi_lab.factors.fitting import degrees_of_freedom, fit_measures, most_factors, residuals, root_mean_square
 from csi_lab.factors.result import EFAFit
 from csi_lab.factors.rotation import Rotated, Rotation, RotationName, aligned, arranged, rotate
@@ -32,7 +32,7 @@ def efa(
     rotation: Rotation | RotationName = "oblimin",
     weights: Any = None,
     missing: Missing = "listwise",
-    lower: float = 0.005,
+    lower: float = LOWER,
     tolerance: float = 1e-6,
     max_iterations: int = 1000,
     draws: int | None = None,

@@ -15,8 +15,10 @@ import numpy as np
 Extraction = Literal["minres", "ml", "principal axis", "components"]
 EXTRACTIONS = ("minres", "ml", "principal axis", "components")
 
+# Bound of the uniquenesses in minres and ML, as in R psych and factanal.
+LOWER = 0.005
 # A solution rests when no free uniqueness has a slope steeper than this.
-STEEPEST = 1e-9
+STEEPEST = 1e-10
 # Gains below this share of the discrepancy drown in its rounding: one more step is taken on trust, and it is over.
 ROUNDING = 1e-12
 # A coordinate is near a bound within this share of the range between the bounds, and less as the slope flattens.
@@ -55,7 +57,7 @@ def extract(
     m: int,
     method: Extraction,
     *,
-    lower: float = 0.005,
+    lower: float = LOWER,
     tolerance: float = 1e-6,
     max_iterations: int = 200,
     start: np.ndarray | None = None,
@@ -84,6 +86,11 @@ def extract(
         loadings[sound], uniqueness[sound], converged[sound], iterations[sound] = found
     shaped = (a.reshape((*lead, *a.shape[1:])) for a in (loadings, uniqueness, converged, iterations))
     return Extracted(*shaped)
+
+
+def at_bound(uniqueness: np.ndarray, lower: float = LOWER) -> np.ndarray:
+    """Which uniquenesses ``(..., p)`` have run into their bound: Heywood cases."""
+    return uniqueness <= lower * (1 + 1e-6)
 
 
 def ml_discrepancy(corr: np.ndarray, loadings: np.ndarray, phi: np.ndarray, uniqueness: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 from csi_lab.answers import require_columns, require_numbers
 from csi_lab.errors import EstimationError, SpecError
 from csi_lab.factors.correlations import eigenvalues, require_regular
-from csi_lab.factors.extraction import SINGULAR, Extraction
+from csi_lab.factors.extraction import SINGULAR, Extraction, at_bound
 from csi_lab.factors.fitting import RMSEA_LEVEL, residuals
 from csi_lab.factors.rotation import Rotation
 from csi_lab.intervals import Interval
@@ -160,7 +160,7 @@ class EFAFit:
         if self.extraction == "components":
             return ()
         explained = np.einsum("ij,jk,ik->i", self.pattern, self.phi_matrix, self.pattern)
-        full = (self.uniquenesses <= self.lower * (1 + 1e-6)) | (explained >= 1)
+        full = at_bound(self.uniquenesses, self.lower) | (explained >= 1)
         return tuple(name for name, no in zip(self.moments.names, full, strict=True) if no)
 
     def table(self, cut: float = 0.30) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy import special
@@ -12,8 +12,10 @@ from csi_lab.errors import EstimationError, SpecError
 from csi_lab.intervals import Kind
 from csi_lab.moments import Missing, Moments
 from csi_lab.reliability.coefficient import METRICS, Coefficient, Metric, Sample, withheld
-from csi_lab.reliability.one_factor import OneFactor, least_squares, maximum_likelihood, parameter_covariance
 from csi_lab.resampling import Replicates
+
+if TYPE_CHECKING:
+    from csi_lab.factors.extraction import Extracted
 
 Extraction = Literal["ml", "minres"]
 Variance = Literal["model", "observed"]
@@ -138,7 +140,7 @@ def omega(
         interval = withheld("the delta method", sample.against)
     elif extraction != "ml" or variance != "model":
         interval = "none: there is no formula for this variant; draws= gives one"
-    elif factor.heywood.any():
+    elif _improper(factor).any():
         interval = "none: the delta method does not hold at a Heywood case; draws= gives one"
     else:
         interval = "delta method, normal theory"
@@ -162,8 +164,17 @@ def omega(
     )
 
 
-def _factor(corr: np.ndarray, extraction: Extraction) -> OneFactor:
-    return maximum_likelihood(corr) if extraction == "ml" else least_squares(corr)
+def _factor(corr: np.ndarray, extraction: Extraction) -> Extracted:
+    from csi_lab.factors.extraction import extract
+
+    return extract(corr, 1, extraction, max_iterations=1000)
+
+
+def _improper(factor: Extracted) -> np.ndarray:
+    """Items without any unique variance ``(k,)``."""
+    from csi_lab.factors.extraction import at_bound
+
+    return at_bound(factor.uniqueness)
 
 
 def _omega(moments: Moments, extraction: Extraction, metric: Metric, variance: Variance) -> np.ndarray:
@@ -171,19 +182,19 @@ def _omega(moments: Moments, extraction: Extraction, metric: Metric, variance: V
     corr = moments.corr
     factor = _factor(corr, extraction)
     sd = moments.sd if metric == "raw" else np.ones(corr.shape[:-1])
-    common = (factor.loadings * sd).sum(axis=-1) ** 2
+    common = (factor.loadings[..., 0] * sd).sum(axis=-1) ** 2
     if variance == "model":
-        total = common + (factor.uniquenesses * sd**2).sum(axis=-1)
+        total = common + (factor.uniqueness * sd**2).sum(axis=-1)
     else:
         total = (sd[..., :, None] * corr * sd[..., None, :]).sum(axis=(-2, -1))
     return np.where(factor.converged, common / total, np.nan)
 
 
-def _delta_error(factor: OneFactor, moments: Moments, metric: Metric) -> float:
+def _delta_error(factor: Extracted, moments: Moments, metric: Metric) -> float:
     """Standard error of omega from the covariance of loadings and unique variances."""
     # The factor's unique variances are 1 - l^2 at the solution; the covariance is taken where sigma_ii = 1.
-    l, psi = factor.loadings, factor.uniquenesses  # noqa: E741
-    covariance = parameter_covariance(l, psi, moments.n)
+    l, psi = factor.loadings[:, 0], factor.uniqueness  # noqa: E741
+    covariance = _parameter_covariance(l, psi, moments.n)
     if metric == "raw":
         sd = moments.sd
         total, error = (l * sd).sum(), (psi * sd**2).sum()
@@ -197,20 +208,34 @@ def _delta_error(factor: OneFactor, moments: Moments, metric: Metric) -> float:
     return float(np.sqrt(gradient @ covariance @ gradient))
 
 
-def _parts(factor: OneFactor, moments: Moments, metric: Metric) -> Any:
+def _parameter_covariance(loadings: np.ndarray, uniquenesses: np.ndarray, n: float) -> np.ndarray:
+    r"""Covariance ``(2k, 2k)`` of the ML estimates of loadings and unique variances, from the expected information.
+
+    :math:`I_{ab} = \frac{n}{2} tr(\Sigma^{-1} \Sigma_a \Sigma^{-1} \Sigma_b)` with
+    :math:`\Sigma = l l' + \Psi`; normal answers, simple random sample.
+    """
+    inverse = np.linalg.inv(np.outer(loadings, loadings) + np.diag(uniquenesses))
+    pulled = inverse @ loadings
+    top = inverse * (loadings @ pulled) + np.outer(pulled, pulled)
+    cross = inverse * pulled
+    information = n * np.block([[top, cross], [cross.T, inverse**2 / 2]])
+    return np.linalg.inv(information)
+
+
+def _parts(factor: Extracted, moments: Moments, metric: Metric) -> Any:
     import pandas as pd
 
     sd = moments.sd if metric == "raw" else np.ones(len(moments.names))
-    columns = {"loading": factor.loadings * sd, "unique_variance": factor.uniquenesses * sd**2}
+    columns = {"loading": factor.loadings[:, 0] * sd, "unique_variance": factor.uniqueness * sd**2}
     return pd.DataFrame(columns, index=pd.Index(list(moments.names), name="item"))
 
 
-def _remarks(factor: OneFactor, moments: Moments) -> tuple[str, ...]:
+def _remarks(factor: Extracted, moments: Moments) -> tuple[str, ...]:
     out = []
-    heywood = [name for name, h in zip(moments.names, factor.heywood, strict=True) if h]
+    heywood = [name for name, h in zip(moments.names, _improper(factor), strict=True) if h]
     if heywood:
         out.append(f"IMPROPER (Heywood case): no unique variance is left for {', '.join(heywood)}")
-    against = [f"{name} ({v:.2f})" for name, v in zip(moments.names, factor.loadings, strict=True) if v < 0]
+    against = [f"{name} ({v:.2f})" for name, v in zip(moments.names, factor.loadings[:, 0], strict=True) if v < 0]
     if against:
         out.append(f"negative loadings: {', '.join(against)}; are these items keyed the other way?")
     return tuple(out)

@@ -11,7 +11,6 @@ from csi_lab.errors import EstimationError, SpecError
 from csi_lab.intervals import Kind
 from csi_lab.moments import Missing, Moments
 from csi_lab.reliability.coefficient import METRICS, CoefficientTable, Metric, Sample, require_metric
-from csi_lab.reliability.one_factor import least_squares
 from csi_lab.resampling import Replicates
 
 NAMES = ("omega hierarchical", "omega total", "explained common variance")
@@ -143,7 +142,7 @@ def omega_hierarchical(
 
 def _schmid_leiman(moments: Moments, factors: int, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
     """The three coefficients ``(..., 3)``, and whether the solution is a Heywood case ``(...)``."""
-    from csi_lab.factors.extraction import extract
+    from csi_lab.factors.extraction import at_bound, extract
     from csi_lab.factors.rotation import Rotation, rotate
 
     corr = moments.corr
@@ -163,10 +162,10 @@ def _schmid_leiman(moments: Moments, factors: int, metric: Metric) -> tuple[np.n
         general = np.isfinite(second).all(axis=-1)
         high = np.zeros(general.shape, dtype=bool)
     else:
-        higher = least_squares(phi)
-        second = higher.loadings
+        higher = extract(phi, 1, "minres")
+        second = higher.loadings[..., 0]
         general = higher.converged & (second > 0).all(axis=-1)
-        high = higher.heywood.any(axis=-1)
+        high = at_bound(higher.uniqueness).any(axis=-1)
     g = (loadings @ second[..., None])[..., 0]
     unique = found.uniqueness
     sd = moments.sd if metric == "raw" else np.ones(unique.shape)
@@ -177,5 +176,5 @@ def _schmid_leiman(moments: Moments, factors: int, metric: Metric) -> tuple[np.n
         (g**2).sum(axis=-1) / (1 - unique).sum(axis=-1),
     ]
     ok = sound & turned.converged & general
-    heywood = high | (unique <= 0.005 * (1 + 1e-6)).any(axis=-1)
+    heywood = high | at_bound(unique).any(axis=-1)
     return np.where(ok[..., None], np.stack(values, axis=-1), np.nan), heywood

@@ -19,7 +19,6 @@ from csi_lab.reliability.coefficient import (
     require_metric,
 )
 from csi_lab.reliability.halves import MOST_ITEMS, best_split, random_remark, split_signs
-from csi_lab.reliability.one_factor import residual_variances
 from csi_lab.resampling import Replicates
 
 # The barrier stops when the bound is known to within this share of the total variance.
@@ -233,6 +232,8 @@ def glb(
 
 def _lambdas(cov: np.ndarray, signs: np.ndarray) -> np.ndarray:
     """Lambda 1 to 6 ``(..., 6)``; NaN where the sum does not vary or the matrix has no inverse."""
+    from csi_lab.factors.correlations import inverse
+
     k = cov.shape[-1]
     own = np.diagonal(cov, axis1=-2, axis2=-1)
     total = cov.sum(axis=(-2, -1))
@@ -242,17 +243,12 @@ def _lambdas(cov: np.ndarray, signs: np.ndarray) -> np.ndarray:
         second = first + np.sqrt(k / (k - 1) * squares.sum(axis=-1)) / total
         fifth = first + 2 * np.sqrt(squares.max(axis=-1)) / total
         sd = np.sqrt(own)
-        residuals = _residuals(cov / (sd[..., :, None] * sd[..., None, :])) * own
+        # What the others do not explain of each standardised item is one over the diagonal of the inverse.
+        precision = inverse(cov / (sd[..., :, None] * sd[..., None, :]))
+        residuals = own / np.diagonal(precision, axis1=-2, axis2=-1)
         sixth = 1 - residuals.sum(axis=-1) / total
     bounds = np.stack([first, second, k / (k - 1) * first, best_split(cov, signs), fifth, sixth], axis=-1)
     return np.where((total > 1e-12 * own.sum(axis=-1))[..., None], bounds, np.nan)
-
-
-def _residuals(corr: np.ndarray) -> np.ndarray:
-    """Share of each item's variance that the others do not explain; NaN for matrices with NaN in them."""
-    usable = np.isfinite(corr).all(axis=(-2, -1))
-    filled = np.where(usable[..., None, None], corr, np.eye(corr.shape[-1]))
-    return np.where(usable[..., None], residual_variances(filled), np.nan)
 
 
 def _glb(cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

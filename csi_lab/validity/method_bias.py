@@ -11,6 +11,7 @@ import numpy as np
 
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.estimates import estimate_table
+from csi_lab.factors.extraction import at_bound, extract
 from csi_lab.intervals import Kind, require_interval
 from csi_lab.moments import Missing, as_moments
 from csi_lab.resampling import Replicates, requested
@@ -20,9 +21,6 @@ from csi_lab.validity.measurement import correlations_of, require_sample
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-
-SWEEPS = 2_000
-SETTLED = 1e-11
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +102,8 @@ def harman(
     Returns
     -------
     MethodBiasResult
-        Rows ``first component`` and ``first common factor``; the factor is NaN where one item would load beyond 1.
+        Rows ``first component`` and ``first common factor``; the factor is NaN where an item would have no variance of
+        its own left.
 
     Raises
     ------
@@ -174,9 +173,7 @@ def first_component(corr: np.ndarray) -> np.ndarray:
 def first_factor(corr: np.ndarray) -> np.ndarray:
     r"""Share ``(...)`` of one common factor, :math:`\sum \ell_i^2 / p`, by minres.
 
-    Each loading in turn is the least-squares solution given the others,
-    :math:`\ell_i = \sum_{j \ne i} r_{ij} \ell_j / \sum_{j \ne i} \ell_j^2`, until all rest. NaN where a loading passes
-    1, the loadings do not rest, or correlations are NaN.
+    NaN where an item has no variance of its own left, no factor was found, or correlations are NaN.
 
     Examples
     --------
@@ -185,31 +182,9 @@ def first_factor(corr: np.ndarray) -> np.ndarray:
     >>> float(first_factor(corr).round(6)), (0.81 + 0.64 + 0.49) / 3
     (0.646667, 0.6466666666666667)
     """
-    lead, p = corr.shape[:-2], corr.shape[-1]
-    flat = corr.reshape(-1, p, p)
-    known = np.isfinite(flat).all(axis=(1, 2))
-    r = np.where(known[:, None, None], flat, np.eye(p))
-    values, vectors = np.linalg.eigh(r)
-    loadings = np.sqrt(values[:, -1:]) * vectors[:, :, -1]
-    moving = np.arange(len(r))
-    for _ in range(SWEEPS):
-        part, matrix = loadings[moving], r[moving]
-        before = part.copy()
-        total = (part**2).sum(axis=1)
-        for i in range(p):
-            rest = total - part[:, i] ** 2
-            with np.errstate(divide="ignore", invalid="ignore"):
-                # Row i times all loadings, less the diagonal's own part.
-                new = ((matrix[:, i] * part).sum(axis=1) - part[:, i]) / rest
-            part[:, i], total = new, rest + new**2
-        loadings[moving] = part
-        # A change that is NaN never shrinks: such a draw is out, and stays NaN.
-        moving = moving[np.abs(part - before).max(axis=1) >= SETTLED]
-        if not len(moving):
-            break
-    loadings[moving] = np.nan
-    proper = known & (np.abs(loadings) <= 1).all(axis=1)
-    return np.where(proper, (loadings**2).mean(axis=1), np.nan).reshape(lead)
+    found = extract(corr, 1, "minres", max_iterations=1000)
+    proper = found.converged & ~at_bound(found.uniqueness).any(axis=-1)
+    return np.where(proper, (found.loadings[..., 0] ** 2).mean(axis=-1), np.nan)
 
 
 def full_collinearity(source: Any, *, cut: float = 3.3) -> MethodBiasResult:
