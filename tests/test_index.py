@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import read_reference, table
 
+import csi_lab as csi
 from csi_lab import CsiLabWarning, DataError, EstimationError, PathModel, SpecError, index
 from csi_lab.design import Design
 from csi_lab.moments import Moments
@@ -140,6 +143,28 @@ def test_a_draw_with_a_negative_weight_has_no_index(mobi, negative):
     assert draws.table.loc["Satisfaction"].notna().all()
 
 
+def test_draws_without_an_index_are_counted_and_their_items_named():
+    """An item that measures nothing has a negative weight in about half of the draws."""
+    rng = np.random.default_rng(6)
+    x, noise = rng.normal(size=60), rng.normal(size=(60, 5))
+    answers = np.column_stack([x, x, 0 * x, x, x]) + noise
+    frame = pd.DataFrame((answers * 1.2 + 5.5).clip(1, 10), columns=["x1", "x2", "x3", "y1", "y2"])
+    fit = pls(frame, PathModel({"X": ["x1", "x2", "x3"], "Y": ["y1", "y2"]}, {"Y": "X"})).bootstrap(200, rng=1)
+    lost = int((fit.replicated.solution.weights[:, 2] < 0).sum())
+    assert lost > 20
+    found = index.from_fit(fit, (1, 10), constructs="X")
+    assert f"up to {lost} draws without an index left out, negative weights: x3 in {lost}" in str(found)
+    assert found.table.loc["X", "low"] < found.table.loc["X", "estimate"] < found.table.loc["X", "high"]
+
+
+def test_the_level_asked_for_is_the_level_given(mobi, ecsi):
+    fit = pls(mobi, ecsi).bootstrap(200, rng=1, level=0.9)
+    assert index.from_fit(fit, (1, 10)).level == 0.9
+    wide, narrow = (index.from_fit(fit, (1, 10), level=level) for level in (0.95, 0.5))
+    assert wide.low < narrow.low < narrow.high < wide.high
+    assert "50% CI" in str(narrow)
+
+
 def test_means_outside_the_declared_scale_are_refused(fits):
     with pytest.raises(EstimationError, match=r"CUSA1 \(bounds 1 to 7\)"):
         index.from_fit(fits[True], (1, 7))
@@ -153,6 +178,9 @@ def test_means_outside_the_declared_scale_are_refused(fits):
         ({"target": "Happiness"}, SpecError, "Happiness"),
         ({"constructs": ["Trust"]}, SpecError, "Trust"),
         ({"level": 95}, SpecError, "between 0 and 1"),
+        ({"level": "95%"}, SpecError, "between 0 and 1"),
+        ({"variant": ["acsi"]}, SpecError, "use one of"),
+        ({"constructs": 3}, SpecError, "constructs must be a list of names, got 3"),
     ],
 )
 def test_impossible_requests_are_refused(fits, settings, error, message):
@@ -161,7 +189,16 @@ def test_impossible_requests_are_refused(fits, settings, error, message):
 
 
 @pytest.mark.parametrize(
-    ("bounds", "message"), [((10, 1), "low < high"), ({"CUSA1": (1, 10)}, "no bounds"), (10, "pairs"), ("ab", "pairs")]
+    ("bounds", "message"),
+    [
+        ((10, 1), "low < high"),
+        ({"CUSA1": (1, 10)}, "no bounds"),
+        (10, "pairs"),
+        ("ab", "pairs"),
+        ((1, np.inf), "finite"),
+        (("1", "10"), "finite"),
+        ((1, 5, 10), "pairs"),
+    ],
 )
 def test_bounds_that_make_no_scale_are_refused(fits, bounds, message):
     with pytest.raises(SpecError, match=message):
@@ -281,6 +318,56 @@ def test_the_interval_covers_at_small_n():
         result = index.from_items(frame, {"X": "x"}, (0, 11), target="X")
         hits += result.low <= 50 <= result.high
     assert abs(hits / 800 - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 800)
+
+
+def test_groups_in_a_series_go_by_its_index(mobi):
+    label = pd.Series(["a"] * 100 + ["b"] * 150, index=mobi.index)
+    plain = index.by_group(mobi, label.tolist(), {"CUSA1": 1.0}, (1, 10))
+    for groups in (label, label.sample(frac=1, random_state=1)):
+        pd.testing.assert_frame_equal(index.by_group(mobi, groups, {"CUSA1": 1.0}, (1, 10)), plain)
+    pd.testing.assert_frame_equal(index.by_group(mobi.assign(g=label), "g", {"CUSA1": 1.0}, (1, 10)), plain)
+    with pytest.raises(DataError, match="the groups are a Series with another index"):
+        index.by_group(mobi, label.set_axis(label.index + 1), {"CUSA1": 1.0}, (1, 10))
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (["CUSA1"], "weights must map items to numbers"),
+        ({"CUSA1": "heavy"}, r"no finite numbers: \['CUSA1'\]"),
+        ({"CUSA1": np.inf, "CUSA2": 1}, r"no finite numbers: \['CUSA1'\]"),
+        (pd.Series([1, 2], index=["CUSA1", "CUSA1"]), r"weights given twice: \['CUSA1'\]"),
+    ],
+)
+def test_item_weights_that_are_none_are_refused(mobi, weights, message):
+    with pytest.raises(SpecError, match=message):
+        index.respondent_index(mobi, weights, (1, 10))
+
+
+def test_a_survey_has_respondents_too(mobi):
+    weights = {"CUSA1": 1.0, "CUSA2": 2.0}
+    found = index.respondent_index(csi.load_survey("mobile"), weights, (1, 10))
+    assert (found == index.respondent_index(mobi, weights, (1, 10))).all()
+    for wrong in (None, [1, 2]):
+        with pytest.raises(DataError, match="need a survey or a DataFrame"):
+            index.respondent_index(wrong, weights, (1, 10))
+
+
+def test_what_is_no_fit_and_no_construct_is_refused(mobi, ecsi):
+    with pytest.raises(SpecError, match=r"need a fit of csi.sem.pls, got DataFrame.*from_items"):
+        index.from_fit(mobi, (1, 10))
+    with pytest.raises(SpecError, match="constructs must map names to items"):
+        index.from_items(mobi, ["CUSA1"], (1, 10))
+    with pytest.raises(SpecError, match="leave scaled out"):
+        index.compare(mobi, (1, 10), ecsi, scaled=True)
+    with pytest.raises(SpecError, match="weights are given twice"):
+        index.by_group(
+            SimpleNamespace(frame=mobi.assign(w=1.0), design=Design(weights="w")),
+            ["a", "b"] * 125,
+            {"CUSA1": 1.0},
+            (1, 10),
+            case_weights=[1.0] * 250,
+        )
 
 
 def test_groups_that_do_not_fit_are_refused(mobi):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,10 +20,11 @@ from csi_lab.index.formula import (
     require_weights,
 )
 from csi_lab.index.result import VARIANTS, IndexResult, Variant
-from csi_lab.intervals import Kind
+from csi_lab.intervals import Interval, Kind
 from csi_lab.model import PathModel
 from csi_lab.moments import Moments, as_moments
 from csi_lab.resampling import Replicates, requested
+from csi_lab.settings import require_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ def from_fit(
     variant: Variant | None = None,
     target: str | None = None,
     constructs: Sequence[str] | None = None,
-    level: float = 0.95,
+    level: float | None = None,
 ) -> IndexResult:
     r"""Indices of the constructs of an estimated model.
 
@@ -62,7 +63,7 @@ def from_fit(
     constructs
         Which constructs; default all.
     level
-        Confidence level.
+        Confidence level; default that of a bootstrapped fit, else .95.
 
     Returns
     -------
@@ -74,13 +75,14 @@ def from_fit(
         If a weight is negative (the 0-100 range would break), with the items named; if a mean lies outside its bounds;
         if the variant does not belong to the fit's metric.
     SpecError
-        If a name is unknown or bounds are absent or not low < high.
+        If a name is unknown, the level is not between 0 and 1, or bounds are absent or not low < high.
 
     Notes
     -----
-    A bootstrapped fit (``fit.bootstrap(...)``) gives intervals of the whole estimation that honour the design. Without
-    it the interval holds the weights fixed, se = sd of the respondents' index / sqrt(n), ends by Student's t, for
-    simple random samples with equal weights only; on the ECSI mobile data its se is within 0.01 of the bootstrap's.
+    A bootstrapped fit (``fit.bootstrap(...)``) gives intervals of the whole estimation that honour the design; draws
+    with a negative weight have no index: they are left out, counted, and their items named in ``interval``. Without
+    replicates the interval holds the weights fixed, se = sd of the respondents' index / sqrt(n), ends by Student's t,
+    for simple random samples with equal weights only; on the ECSI mobile data its se is within 0.01 of the bootstrap's.
 
     References
     ----------
@@ -95,9 +97,13 @@ def from_fit(
     >>> round(index.value, 3)
     72.454
     """
+    if not hasattr(fit, "solution"):
+        raise SpecError(f"need a fit of csi.sem.pls, got {type(fit).__name__}; without a model take from_items")
+    level = (fit.level if fit.replicates is not None else 0.95) if level is None else level
+    require_level(level)
     own: Variant = "acsi" if fit.scaled else "unscaled"
     variant = own if variant is None else variant
-    if variant not in VARIANTS:
+    if not isinstance(variant, str) or variant not in VARIANTS:
         raise SpecError(f"variant={variant!r} is unknown; use one of {list(VARIANTS)}")
     if variant not in (own, "equal") and not (variant == "standardised" and fit.scaled):
         needed = variant != "unscaled"
@@ -116,10 +122,15 @@ def from_fit(
     if fit.replicates is None:
         table, interval = _linear(choice, fit.moments, shares, fit.design.simple, level)
     else:
-        found = fit.interval(lambda fit: choice.values(fit.moments, choice.shares(fit.moments, of(fit))))
+        found = replace(fit, level=level).interval(
+            lambda fit: choice.values(fit.moments, choice.shares(fit.moments, of(fit)))
+        )
         table = found.to_frame(choice.constructs, ["construct"])
-        level = fit.level
-        interval = f"{found.kind} from {found.draws} replicates of the whole estimation ({fit.replicates.method})"
+        drawn = choice.shares(fit.replicated.moments, of(fit.replicated))
+        interval = (
+            f"{found.kind} from {found.draws} replicates of the whole estimation ({fit.replicates.method})"
+            f"{choice.left_out(found, drawn)}"
+        )
     rows = _rows(fit.moments, choice.constructs)
     return IndexResult(table, choice.normalised(shares), rows, variant, choice.target, level, interval)
 
@@ -168,6 +179,9 @@ def from_items(
     """
     import pandas as pd
 
+    if not isinstance(constructs, Mapping):
+        raise SpecError(f"constructs must map names to items, as {{'Quality': ['q1', 'q2']}}, got {constructs!r}")
+    require_level(level)
     model = PathModel(dict(constructs))  # type: ignore[arg-type]
     choice = _Choice.of(model, bounds, None, target)
     frame = getattr(data, "frame", data)
@@ -232,6 +246,8 @@ def compare(data: Any, bounds: Bounds, model: PathModel | None = None, **setting
 
     from csi_lab.sem.pls import pls
 
+    if "scaled" in settings:
+        raise SpecError("compare estimates both, with scaled=True and scaled=False; leave scaled out")
     fits = {scaled: pls(data, model, scaled=scaled, **settings) for scaled in (True, False)}
     columns = {}
     for variant in VARIANTS:
@@ -279,6 +295,10 @@ class _Choice:
     @classmethod
     def of(cls, model: PathModel, bounds: Bounds, constructs: Sequence[str] | None, target: str | None) -> _Choice:
         names = list(model.constructs)
+        if isinstance(constructs, str):
+            constructs = [constructs]
+        if constructs is not None and not isinstance(constructs, Iterable):
+            raise SpecError(f"constructs must be a list of names, got {constructs!r}")
         wanted = names if constructs is None else list(constructs)
         if not wanted:
             raise SpecError("no construct is asked for: constructs=[]")
@@ -314,6 +334,16 @@ class _Choice:
         # A draw with a negative weight has no index: it is counted and left out, never clipped.
         return np.where(np.any((shares < 0)[..., None] * self.member > 0, axis=-2), np.nan, values)
 
+    def left_out(self, found: Interval, shares: np.ndarray) -> str:
+        """Draws without an index, and the items whose weight ``(draws, k)`` was negative there; empty when none."""
+        failed = int(np.max(found.failed, initial=0))
+        if not failed:
+            return ""
+        items = [self.model.items[i] for i in self.at]
+        negative = [f"{item} in {k}" for item, k in zip(items, (shares < 0).sum(axis=0), strict=True) if k]
+        named = f", negative weights: {', '.join(negative)}" if negative else ""
+        return f"; up to {failed} draws without an index left out{named}"
+
     def normalised(self, shares: np.ndarray) -> pd.DataFrame:
         """Weights with sum 1 in each construct."""
         pairs = [(c, item) for c in self.constructs for item in self.model.constructs[c]]
@@ -324,8 +354,6 @@ def _linear(
     choice: _Choice, moments: Moments, shares: np.ndarray, simple: bool, level: float
 ) -> tuple[pd.DataFrame, str]:
     """Indices with the interval that holds the weights fixed, where the sample allows it, and what the interval is."""
-    if not 0 < level < 1:
-        raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
     values = choice.values(moments, shares)
     table = estimate_table(values, choice.constructs, ["construct"])
     if moments.shape:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from csi_lab.answers import require_columns, require_numbers
 from csi_lab.errors import EstimationError, SpecError, listed
 from csi_lab.moments import Moments
+from csi_lab.settings import is_number
 
 if TYPE_CHECKING:
     import pandas as pd
 
+# Share of the width of a scale by which rounding may take a mean beyond its ends.
+ROUNDING = 1e-9
 Bounds = tuple[float, float] | Mapping[str, tuple[float, float]]
 
 
@@ -23,7 +26,13 @@ def index_values(position: np.ndarray, shares: np.ndarray, member: np.ndarray) -
 
 
 def limits(bounds: Bounds, items: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest answer per item ``(p,)`` each."""
+    """Lowest and highest answer per item ``(p,)`` each.
+
+    Raises
+    ------
+    SpecError
+        If bounds are absent, no pairs of finite numbers, or not low < high.
+    """
     if isinstance(bounds, Mapping):
         absent = [i for i in items if i not in bounds]
         if absent:
@@ -31,14 +40,20 @@ def limits(bounds: Bounds, items: Sequence[str]) -> tuple[np.ndarray, np.ndarray
         pairs = [bounds[i] for i in items]
     else:
         pairs = [bounds] * len(items)
-    try:
-        low, high = np.array([(float(a), float(b)) for a, b in pairs]).T
-    except (TypeError, ValueError):
-        raise SpecError(f"bounds must be pairs (lowest, highest), got {bounds!r}") from None
+    odd = [i for i, pair in zip(items, pairs, strict=True) if not _is_pair(pair)]
+    if odd:
+        shown = repr(bounds) if not isinstance(bounds, Mapping) else ", ".join(f"{bounds[i]!r} of {i}" for i in odd[:5])
+        raise SpecError(f"bounds must be pairs (lowest, highest) of finite numbers, got {shown}")
+    low, high = np.array(pairs, dtype=float).T
     wrong = [i for i, a, b in zip(items, low, high, strict=True) if not a < b]
     if wrong:
         raise SpecError(f"bounds need low < high; not so for {wrong}")
     return low, high
+
+
+def _is_pair(value: Any) -> bool:
+    usable = isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str) and len(value) == 2
+    return usable and all(is_number(end) and np.isfinite(end) for end in value)
 
 
 def require_weights(blocks: Mapping[str, Mapping[str, float]]) -> None:
@@ -64,7 +79,9 @@ def require_means_inside(part: Moments, low: np.ndarray, high: np.ndarray) -> No
     EstimationError
         If a mean, or in a stack of draws any mean, lies outside.
     """
-    outside = np.any(((part.mean < low) | (part.mean > high)).reshape(-1, len(low)), axis=0)
+    # Where everybody gave the best answer, a mean of weighted or resampled sums may be the last bit beyond it.
+    slack = ROUNDING * (high - low)
+    outside = np.any(((part.mean < low - slack) | (part.mean > high + slack)).reshape(-1, len(low)), axis=0)
     if outside.any():
         places = [
             f"{i} (bounds {a:g} to {b:g})" for i, a, b, o in zip(part.names, low, high, outside, strict=True) if o

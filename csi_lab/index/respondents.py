@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import stdtrit
 
-from csi_lab.answers import split_weights
+from csi_lab.answers import aligned, require_columns, require_possible, split_weights
 from csi_lab.design import Design
 from csi_lab.errors import CsiLabWarning, DataError, SpecError
 from csi_lab.index.formula import Bounds, limits, require_answers_inside, require_weights
+from csi_lab.settings import is_number, require_level
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def respondent_index(frame: pd.DataFrame, weights: Mapping[str, float] | pd.Series, bounds: Bounds) -> pd.Series:
+def respondent_index(data: Any, weights: Mapping[str, float] | pd.Series, bounds: Bounds) -> pd.Series:
     r"""The 0-100 index of every respondent, in the rows' order; NaN where an item is missing.
 
     .. math:: I_i = 100 \, \frac{\sum_h w_h (x_{ih} - \min_h)/(\max_h - \min_h)}{\sum_h w_h}
@@ -28,8 +29,8 @@ def respondent_index(frame: pd.DataFrame, weights: Mapping[str, float] | pd.Seri
 
     Parameters
     ----------
-    frame
-        One row per respondent.
+    data
+        A survey or a DataFrame, one row per respondent.
     weights
         Item to its weight w >= 0 after rescaling to 0-100, as in ``index.weights.loc["Satisfaction", "estimate"]``;
         only their ratios count.
@@ -39,11 +40,11 @@ def respondent_index(frame: pd.DataFrame, weights: Mapping[str, float] | pd.Seri
     Raises
     ------
     DataError
-        If an item is absent or not numeric.
+        If an item is absent or not numeric, or a survey keeps impossible answers of it.
     EstimationError
         If a weight is negative, all are zero, or an answer lies outside the bounds.
     SpecError
-        If bounds are absent or not low < high.
+        If the weights are no mapping of items to finite numbers, or bounds are absent or not low < high.
 
     Examples
     --------
@@ -56,8 +57,18 @@ def respondent_index(frame: pd.DataFrame, weights: Mapping[str, float] | pd.Seri
     """
     import pandas as pd
 
-    items = list(weights.keys())
-    v = np.array([float(weights[i]) for i in items])
+    frame = getattr(data, "frame", data)
+    if not hasattr(frame, "columns"):
+        raise DataError(f"need a survey or a DataFrame, got {type(data).__name__}")
+    if not isinstance(weights, (Mapping, pd.Series)):
+        raise SpecError(f"weights must map items to numbers, as {{'q1': 0.5, 'q2': 0.5}}, got {type(weights).__name__}")
+    items, values = list(weights.keys()), list(weights.values() if isinstance(weights, Mapping) else weights)
+    twice = sorted({str(i) for i in items if items.count(i) > 1})
+    odd = [str(i) for i, value in zip(items, values, strict=True) if not is_number(value) or not np.isfinite(value)]
+    if twice or odd:
+        raise SpecError(f"weights given twice: {twice}" if twice else f"weights that are no finite numbers: {odd}")
+    require_possible(data, items)
+    v = np.array(values, dtype=float)
     require_weights({"the index": dict(zip(items, v, strict=True))})
     low, high = limits(bounds, items)
     require_answers_inside(frame, items, low, high)
@@ -67,7 +78,7 @@ def respondent_index(frame: pd.DataFrame, weights: Mapping[str, float] | pd.Seri
 
 def by_group(
     data: Any,
-    groups: Sequence[Any] | pd.Series,
+    groups: str | Sequence[Any] | pd.Series,
     weights: Mapping[str, float] | pd.Series,
     bounds: Bounds,
     *,
@@ -85,8 +96,9 @@ def by_group(
     weights, bounds
         As in :func:`respondent_index`.
     groups
-        Group of each respondent; respondents without a group or with a missing item are left out of their group's row
-        and counted in ``left_out`` (groups) or in the row named ``(no group)``.
+        Group of each respondent, or the name of a column; a Series goes by its index. Respondents without a group or
+        with a missing item are left out of their group's row and counted in ``left_out`` (groups) or in the row named
+        ``(no group)``.
     case_weights
         Sampling weights of a DataFrame.
     level
@@ -102,7 +114,7 @@ def by_group(
     Raises
     ------
     DataError, EstimationError, SpecError
-        As in :func:`respondent_index`, or if groups or weights do not fit the rows.
+        As in :func:`respondent_index`, or if groups or weights do not fit the rows, or weights are given twice.
 
     Warns
     -----
@@ -123,12 +135,19 @@ def by_group(
     import pandas as pd
 
     frame, design = getattr(data, "frame", data), getattr(data, "design", Design())
+    if not hasattr(frame, "columns"):
+        raise DataError(f"need a survey or a DataFrame, got {type(data).__name__}")
+    if case_weights is not None and design.weights is not None:
+        raise SpecError(f"weights are given twice: case_weights= and the design column {design.weights!r}")
+    require_possible(data, list(weights.keys()) if hasattr(weights, "keys") else [])
     if case_weights is None and design.weights is not None:
         case_weights = frame[design.weights]
     simple = design.simple and case_weights is None
-    if not 0 < level < 1:
-        raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
-    label = pd.Series(np.asarray(groups, dtype=object))
+    require_level(level)
+    if isinstance(groups, str):
+        require_columns(frame, [groups])
+        groups = frame[groups]
+    label = pd.Series(np.asarray(aligned(groups, frame, "the groups"), dtype=object).ravel())
     if len(label) != len(frame):
         raise DataError(f"{len(label)} groups for {len(frame)} respondents; give one group per row")
     label = label.where(label.notna(), "(no group)").astype(str).to_numpy()
