@@ -151,6 +151,49 @@ def test_one_way_icc_is_form_one_and_takes_gaps(judges):
     assert "approximate" in ours.interval
 
 
+def visits(shops: int, rng: np.random.Generator) -> pd.DataFrame:
+    """One to four visits of each shop, ICC .5."""
+    marks = rng.normal(size=(shops, 1)) + rng.normal(size=(shops, 4))
+    marks[np.arange(4) >= rng.integers(1, 5, size=(shops, 1))] = np.nan
+    return pd.DataFrame(marks, columns=[f"v{j}" for j in range(1, 5)])
+
+
+def test_one_way_icc_honours_weights_and_clusters(judges):
+    """Shops in towns of five copies: the error is that of the towns; the F distribution, which ignores them, is not."""
+    few = visits(80, np.random.default_rng(4))
+    many = few.loc[np.repeat(few.index, 5)].assign(town=lambda f: f.index).reset_index(drop=True)
+    withheld = one_way_icc(many, design=Design(psu="town"))
+    assert withheld.table[["low", "high"]].isna().all(axis=None)
+    assert "weights, strata or clusters" in withheld.interval
+    clustered = one_way_icc(many, design=Design(psu="town"), draws=1000, rng=1).table
+    alone = one_way_icc(few, draws=1000, rng=2).table
+    assert clustered.loc["ICC(1,1)", "se"] == pytest.approx(alone.loc["ICC(1,1)", "se"], rel=0.15)
+    assert one_way_icc(many, draws=1000).table.loc["ICC(1,1)", "se"] < 0.6 * alone.loc["ICC(1,1)", "se"]
+    ends = one_way_icc(few).table.loc["ICC(1,1)", ["low", "high"]].astype(float)
+    assert alone.loc["ICC(1,1)", "se"] == pytest.approx((ends["high"] - ends["low"]) / 3.92, rel=0.25)
+
+
+def test_weights_of_a_one_way_icc_count_rows():
+    """Weights 1, 2, 3 against rows repeated so often: mean squares over more rows, alike to the order of 1/n."""
+    few = visits(200, np.random.default_rng(9)).assign(w=np.tile([1, 2], 100))
+    rows = few.loc[np.repeat(few.index, few["w"])].drop(columns="w").reset_index(drop=True)
+    weighted = one_way_icc(few, design=Design(weights="w")).table["estimate"]
+    assert weighted.to_numpy() == pytest.approx(one_way_icc(rows).table["estimate"].to_numpy(), abs=0.01)
+    scaled = one_way_icc(few.assign(w=few["w"] * 7), design=Design(weights="w")).table["estimate"]
+    assert scaled.to_numpy() == pytest.approx(weighted.to_numpy(), rel=1e-12)
+    zero = one_way_icc(few.assign(w=np.where(few.index < 50, 0, 1)), design=Design(weights="w"))
+    assert zero.dropped == 50
+    assert zero.n == 150
+    left = one_way_icc(few.drop(columns="w").iloc[50:]).table["estimate"]
+    assert zero.table["estimate"].to_numpy() == pytest.approx(left.to_numpy(), rel=1e-10)
+
+
+def test_perfect_agreement_is_one_whatever_the_level():
+    """No rounding of large ratings is taken for disagreement."""
+    frame = pd.DataFrame({"a": [1e8, 2e8, 5e8], "b": [1e8, np.nan, 5e8]})
+    assert one_way_icc(frame).table["estimate"].tolist() == [1.0, 1.0]
+
+
 @pytest.mark.parametrize("function", [icc, one_way_icc])
 @pytest.mark.parametrize(
     ("frame", "error", "message"),

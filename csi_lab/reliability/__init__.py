@@ -20,11 +20,12 @@ from csi_lab.reliability.composite import (
 from csi_lab.reliability.congeneric import omega
 from csi_lab.reliability.halves import all_splits, split_half
 from csi_lab.reliability.hierarchical import omega_hierarchical
-from csi_lab.reliability.intraclass import icc, one_way_icc
+from csi_lab.reliability.intraclass import icc
 from csi_lab.reliability.items import ItemAnalysis, item_analysis
 from csi_lab.reliability.kappas import cohen_kappa, fleiss_kappa, gwet_ac1
 from csi_lab.reliability.krippendorff import krippendorff_alpha
 from csi_lab.reliability.lower_bounds import glb, guttman
+from csi_lab.reliability.one_way import one_way_icc
 from csi_lab.reliability.ordinal import ordinal_alpha
 from csi_lab.reliability.ratings import ratings_from_counts, ratings_from_table
 from csi_lab.reliability.retest import retest_reliability

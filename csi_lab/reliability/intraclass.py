@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from csi_lab.answers import require_columns, require_possible
 from csi_lab.errors import DataError, EstimationError
 from csi_lab.intervals import Kind
 from csi_lab.moments import Missing, Moments
@@ -57,7 +56,7 @@ def icc(
         As in :func:`csi_lab.reliability.cronbach_alpha`; targets are the rows resampled.
     missing
         ``"listwise"`` leaves targets that lack a rating out and counts them; ``"raise"`` refuses them. For targets
-        rated by differing numbers of raters see :func:`one_way_icc`.
+        rated by differing numbers of raters see :func:`csi_lab.reliability.one_way_icc`.
 
     Returns
     -------
@@ -129,97 +128,6 @@ def icc(
     )
 
 
-def one_way_icc(data: Any, raters: Sequence[str] | None = None, *, level: float = 0.95) -> CoefficientTable:
-    r"""Intraclass correlation of form 1 where targets were rated by differing numbers of raters.
-
-    One-way analysis of variance with :math:`k_0 = (N - \sum k_i^2/N)/(n - 1)` ratings per target on average, N in all.
-
-    Parameters
-    ----------
-    data
-        A DataFrame with one row per target and one column per rating; gaps are ratings not made.
-    raters
-        The columns; default all.
-    level
-        Confidence level.
-
-    Returns
-    -------
-    CoefficientTable
-        Rows ``ICC(1,1)`` and ``ICC(1,k0)``. ``dropped`` counts targets without any rating.
-
-    Raises
-    ------
-    DataError
-        If columns are absent or text, or fewer than two targets were rated, or none twice.
-    EstimationError
-        If the targets' mean ratings are all equal.
-
-    Notes
-    -----
-    Equal numbers give :func:`icc`'s form 1 exactly. The interval takes the F distribution with :math:`k_0` in the place
-    of k, which is exact for equal numbers and an approximation otherwise.
-
-    References
-    ----------
-    .. [1] Donner, A. (1986). A review of inference procedures for the intraclass correlation coefficient in the
-       one-way random effects model. International Statistical Review, 54(1), 67-82.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> visits = pd.DataFrame({"v1": [9, 6, 8, 7], "v2": [8, 7, None, 6], "v3": [9, None, None, 7]})
-    >>> one_way_icc(visits).table["estimate"].round(3).tolist()
-    [0.755, 0.869]
-    """
-    from csi_lab.answers import infinite_values, require_numbers, split_weights
-    from csi_lab.settings import require_level
-
-    require_level(level)
-    frame = data.frame[list(raters or data.items)] if hasattr(data, "frame") else data
-    if not hasattr(frame, "columns"):
-        raise DataError(f"need a DataFrame with one row per target, got {type(data).__name__}")
-    require_columns(frame, raters or ())
-    require_possible(data, raters or frame.columns)
-    frame = frame if raters is None else frame[list(raters)]
-    frame, _ = split_weights(frame, None)
-    require_numbers(frame)
-    x = frame.to_numpy(dtype=float, na_value=np.nan)
-    if np.isinf(x).any():
-        raise DataError(infinite_values(frame))
-    known = ~np.isnan(x)
-    rated = known.any(axis=1)
-    x, known = x[rated], known[rated]
-    counts = known.sum(axis=1)
-    n, total = len(x), int(counts.sum())
-    if n < 2 or total == n:
-        raise DataError(f"{n} targets with {total} ratings: two targets are needed, and one of them rated twice")
-    means = np.where(known, x, 0).sum(axis=1) / counts
-    within = float((np.where(known, x - means[:, None], 0) ** 2).sum()) / (total - n)
-    grand = np.where(known, x, 0).sum() / total
-    between = float((counts * (means - grand) ** 2).sum()) / (n - 1)
-    if not between > 1e-12 * within:
-        raise EstimationError("the targets do not differ in their mean rating; there is nothing to agree on")
-    k0 = float((total - (counts**2).sum() / total) / (n - 1))
-    single = (between - within) / (between + (k0 - 1) * within)
-    low, high = _one_way_ends(between, within, n - 1, total - n, k0, level)
-    import pandas as pd
-
-    def longer(value: float) -> float:
-        return k0 * value / (1 + (k0 - 1) * value)
-
-    rows = {"estimate": [single, longer(single)], "se": np.nan, "low": [low, longer(low)], "high": [high, longer(high)]}
-    table = pd.DataFrame(rows, index=pd.Index(["ICC(1,1)", "ICC(1,k0)"], name="coefficient"))
-    return CoefficientTable(
-        title=f"one-way intraclass correlation, {total} ratings, k0 = {k0:.2f} per target",
-        table=table.assign(meaning=["one rating", f"mean of k0 = {k0:.2f} ratings"]),
-        interval="F distribution" if (counts == counts[0]).all() else "F distribution, approximate (numbers differ)",
-        level=level,
-        n=n,
-        dropped=int((~rated).sum()),
-    )
-
-
 def require_ratings(moments: Moments) -> None:
     """Refuse ratings by one rater, or of fewer than two objects.
 
@@ -285,8 +193,8 @@ def f_ends(squares: tuple[float, ...], n: int, k: int, level: float) -> np.ndarr
     """Ends ``(6, 2)`` of the intervals from the F distribution (Shrout & Fleiss 1979; McGraw & Wong 1996)."""
     b, w, j, e = squares
     upper = 0.5 + level / 2
-    one = _one_way_ends(b, w, n - 1, n * (k - 1), k, level)
-    three = _one_way_ends(b, e, n - 1, (n - 1) * (k - 1), k, level)
+    one = one_way_ends(b, w, n - 1, n * (k - 1), k, level)
+    three = one_way_ends(b, e, n - 1, (n - 1) * (k - 1), k, level)
     rho = (b - e) / (b + (k - 1) * e + k * (j - e) / n)
     spread = n * (1 + (k - 1) * rho) - k * rho
     below = (n - 1) * (k * rho * j) ** 2 + (spread * e) ** 2
@@ -299,7 +207,7 @@ def f_ends(squares: tuple[float, ...], n: int, k: int, level: float) -> np.ndarr
     return np.concatenate([single, k * single / (1 + (k - 1) * single)])
 
 
-def _one_way_ends(b: float, w: float, df1: int, df2: int, k: float, level: float) -> tuple[float, float]:
+def one_way_ends(b: float, w: float, df1: int, df2: int, k: float, level: float) -> tuple[float, float]:
     """Ends of (B - W)/(B + (k - 1)W) from the F distribution of B/W."""
     upper = 0.5 + level / 2
     scaled = b / special.fdtri(df1, df2, upper), b * special.fdtri(df2, df1, upper)
