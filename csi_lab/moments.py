@@ -266,15 +266,18 @@ class Moments:
         n = np.asarray(self.n, dtype=float)
         with np.errstate(divide="ignore", invalid="ignore"):
             factor = n / (n - self.ddof)
-            scatter = self.products / w[..., None] - shift[..., :, None] * shift[..., None, :]
-            return factor[..., None, None] * scatter
+            # In place: the stack of thousands of draws is large, and new memory costs more than the arithmetic.
+            cov = self.products / w[..., None]
+            cov -= shift[..., :, None] * shift[..., None, :]
+            cov *= factor[..., None, None]
+            return cov
 
-    @property
+    @cached_property
     def variance(self) -> np.ndarray:
         """Weighted variances ``(..., p)``, never below zero."""
         return np.maximum(np.diagonal(self.cov, axis1=-2, axis2=-1), 0.0)
 
-    @property
+    @cached_property
     def sd(self) -> np.ndarray:
         """Weighted standard deviations ``(..., p)``."""
         return np.sqrt(self.variance)
@@ -289,7 +292,7 @@ class Moments:
         corr[..., range(p), range(p)] = sd / sd
         return corr
 
-    @property
+    @cached_property
     def constant(self) -> np.ndarray:
         """Which items do not vary ``(..., p)``: sd at most 1e-10 of the mean's size, where rounding is all there is."""
         return ~(self.sd > 1e-10 * np.abs(self.mean))
@@ -329,6 +332,8 @@ class Moments:
         absent = [c for c in names if c not in self.names]
         if absent:
             raise DataError(f"items not in the moments: {absent}; they hold {list(self.names)}")
+        if tuple(names) == self.names:
+            return self
         at = [self.names.index(c) for c in names]
         return replace(
             self,

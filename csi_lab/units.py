@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -105,10 +105,7 @@ class Units:
             for at in range(0, self.count, PRODUCT_ROWS):
                 part = slice(at, at + PRODUCT_ROWS)
                 sums += factors[:, part] @ self._row_contributions(part)
-        upper = np.triu_indices(p)
-        products = np.empty((len(factors), p, p))
-        products[:, upper[0], upper[1]] = sums[:, 1 + p :]
-        products[:, upper[1], upper[0]] = sums[:, 1 + p :]
+        products = sums[:, 1 + p + _places(p)]
         n = np.full(len(factors), self.rows) if rows is None else rows
         return n, sums[:, 0], sums[:, 1 : 1 + p], products
 
@@ -143,9 +140,7 @@ class Units:
         if self.answers is not None:
             return replace(self, point=point, answers=self.answers[:, at])
         p, k = len(self.point.names), len(at)
-        place = np.zeros((p, p), dtype=int)
-        place[np.triu_indices(p)] = np.arange(p * (p + 1) // 2)
-        place = np.maximum(place, place.T)
+        place = _places(p)
         first, second = np.triu_indices(k)
         columns = np.concatenate([[0], 1 + at, 1 + p + place[at[first], at[second]]])
         assert self.table is not None
@@ -212,6 +207,14 @@ def _contributions(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     first, second = np.triu_indices(x.shape[1])
     weighted = x * w[:, None]
     return np.concatenate([w[:, None], weighted, weighted[:, first] * x[:, second]], axis=1)
+
+
+@cache
+def _places(p: int) -> np.ndarray:
+    """Where the product of two items stands in the upper triangle written row by row ``(p, p)``."""
+    place = np.zeros((p, p), dtype=int)
+    place[np.triu_indices(p)] = np.arange(p * (p + 1) // 2)
+    return np.maximum(place, place.T)
 
 
 def _unit_sums(answers: np.ndarray, w: np.ndarray, unit: np.ndarray, count: int, origin: np.ndarray) -> np.ndarray:

@@ -18,7 +18,9 @@ Scheme = Literal["path", "factorial", "centroid"]
 SCHEMES = ("path", "factorial", "centroid")
 
 # Draws per batch: the matrices of a batch stay in the second-level cache.
-BATCH = 128
+BATCH = 256
+# From so many draws on, sums over a block's items are faster block by block than in one product with zeros.
+FEW = 48
 # A predictor whose variance inflation passes this is a copy of the others up to rounding.
 LARGEST_VIF = 1e10
 
@@ -59,6 +61,12 @@ class Layout:
         return cls(block, member, paths, mode_b)
 
     @cached_property
+    def blocks(self) -> tuple[slice, ...]:
+        """Where the items of each construct stand."""
+        ends = np.cumsum(self.member.sum(axis=0)).astype(int).tolist()
+        return tuple(slice(a, b) for a, b in zip([0, *ends], ends, strict=False))
+
+    @cached_property
     def endogenous(self) -> np.ndarray:
         """Positions ``(E,)`` of the constructs that have sources."""
         return np.flatnonzero(self.paths.any(axis=0))
@@ -85,15 +93,33 @@ class Layout:
         return (~self.filler).sum(axis=1) > 1
 
     @cached_property
+    def regressors(self) -> np.ndarray:
+        """The sources and, last, the target of each regression ``(E, K + 1)``: the columns of its normal equations."""
+        return np.column_stack([self.sources, self.endogenous])
+
+    @cached_property
     def idle(self) -> np.ndarray:
-        """Where a regression's matrix ``(E, K, K)`` holds a filler."""
-        return self.filler[:, :, None] | self.filler[:, None, :]
+        """Where the normal equations ``(E, K, K + 1)`` of a regression hold a filler."""
+        columns = np.column_stack([self.filler, np.zeros(len(self.filler), dtype=bool)])
+        return self.filler[:, :, None] | columns[:, None, :]
 
     @cached_property
     def arrows(self) -> tuple[np.ndarray, np.ndarray]:
         """Source and target of every path, in the order of ``coefficients[:, ~filler]``."""
         real = ~self.filler
         return self.sources[real], np.broadcast_to(self.endogenous[:, None], real.shape)[real]
+
+    @cached_property
+    def joint_arrows(self) -> tuple[np.ndarray, np.ndarray]:
+        """Source and target of the paths into constructs with several sources."""
+        several = np.isin(self.arrows[1], self.endogenous[self.joint])
+        return self.arrows[0][several], self.arrows[1][several]
+
+    @cached_property
+    def joint_places(self) -> tuple[np.ndarray, np.ndarray, int]:
+        """Where the coefficients of the :attr:`joint_arrows` stand in the solved normal equations."""
+        rows, columns = np.nonzero(~self.filler[self.joint])
+        return rows, columns, 0
 
     @cached_property
     def neighbours(self) -> np.ndarray:
@@ -155,125 +181,150 @@ def solve(matrix: np.ndarray, layout: Layout, scheme: Scheme, tolerance: float, 
 
 
 def _solve_batch(
-    s: np.ndarray, layout: Layout, scheme: Scheme, tolerance: float, max_iterations: int
+    matrices: np.ndarray, layout: Layout, scheme: Scheme, tolerance: float, max_iterations: int
 ) -> tuple[np.ndarray, ...]:
+    # Within a batch the draws come last: each step is then a few long vector operations, however small the model.
+    s = np.ascontiguousarray(np.moveaxis(matrices, 0, -1))
     with np.errstate(divide="ignore", invalid="ignore"):
         w, converged, iterations = _settle(s, layout, scheme, tolerance, max_iterations)
         w, c, v = _standardise(s, w, layout)
-        loadings = c / np.sqrt(np.diagonal(s, axis1=-2, axis2=-1))[..., None]
+        loadings = c / np.sqrt(_diagonal(s))[:, None]
         flipped = _mostly_negative(loadings, layout)
-        sign = np.where(flipped, -1.0, 1.0)
-        w = w * sign[:, layout.block]
-        loadings = loadings * sign[:, None, :]
-        v = v * sign[:, :, None] * sign[:, None, :]
+        if flipped.any():
+            sign = np.where(flipped, -1.0, 1.0)
+            w, loadings, v = w * sign[layout.block], loadings * sign, v * sign[:, None] * sign
         paths, vif, r2 = _regressions(v, layout)
-    failed = ~np.isfinite(w).all(axis=1) | ~np.isfinite(paths).all(axis=(1, 2))
-    return w, loadings, v, paths, vif, r2, converged & ~failed, iterations, flipped
+    converged &= np.isfinite(w).all(axis=0) & np.isfinite(paths).all(axis=(0, 1))
+    found = (np.ascontiguousarray(np.moveaxis(part, -1, 0)) for part in (w, loadings, v, paths, vif, r2))
+    return *found, converged, iterations, flipped.T
 
 
 def _settle(
     s: np.ndarray, layout: Layout, scheme: Scheme, tolerance: float, max_iterations: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Outer weights at rest: Lohmoeller's iteration from equal weights, each draw until its own weights settle."""
-    draws, p = s.shape[:2]
-    inverses = [_inverse(s[:, at[:, None], at]) for at in layout.mode_b]
-    final = np.full((draws, p), np.nan)
+    """Outer weights ``(p, draws)`` at rest: Lohmoeller's iteration from equal weights, draw by draw until settled."""
+    p, draws = s.shape[1:]
+    inverses = [_inverse(s[None, at[:, None], at])[0] for at in layout.mode_b]
+    final = np.full((p, draws), np.nan)
     converged = np.zeros(draws, dtype=bool)
     iterations = np.full(draws, max_iterations)
-    moving = np.arange(draws)
-    w, c, v = _standardise(s, np.ones((draws, p)), layout)
+    # Which draw each column of the working arrays is, and whether it still moves.
+    draw, moving = np.arange(draws), np.ones(draws, dtype=bool)
+    w, c, v = _standardise(s, np.ones((p, draws)), layout)
     for iteration in range(1, max_iterations + 1):
         inner = _inner_weights(v, layout, scheme)
-        new = (c * np.swapaxes(inner[:, :, layout.block], 1, 2)).sum(axis=-1)
+        new = np.einsum("ijd,ijd->id", c, inner[layout.block])
         for at, inverse in zip(layout.mode_b, inverses, strict=True):
-            new[:, at] = (inverse @ new[:, at, None])[..., 0]
+            new[at] = np.einsum("ijd,jd->id", inverse, new[at])
         new, c, v = _standardise(s, new, layout)
-        change = np.abs(new - w).sum(axis=1)
+        change = np.abs(new - w).sum(axis=0)
         w = new
         # A change that is NaN never shrinks: such a draw is out, and stays NaN.
-        still = change >= tolerance
-        if not still.all():
-            done = change < tolerance
-            final[moving[done]], converged[moving[done]], iterations[moving[done]] = w[done], True, iteration
-            iterations[moving[np.isnan(change)]] = iteration
-            moving, s, w, c, v = moving[still], s[still], w[still], c[still], v[still]
-            inverses = [inverse[still] for inverse in inverses]
-        if not len(moving):
+        still = moving & (change >= tolerance)
+        left = np.count_nonzero(still)
+        if left < np.count_nonzero(moving):
+            resting = moving & (change < tolerance)
+            final[:, draw[resting]], converged[draw[resting]] = w[:, resting], True
+            iterations[draw[moving & ~still]] = iteration
+            moving = still
+        if not left:
             break
-    final[moving] = w
+        if 4 * left <= len(draw):  # draws at rest are carried along until they are most of the batch
+            draw, s, w, c, v = draw[still], s[..., still], w[:, still], c[..., still], v[..., still]
+            inverses = [inverse[..., still] for inverse in inverses]
+            moving = np.ones(left, dtype=bool)
+    final[:, draw[moving]] = w[:, moving]
     return final, converged, iterations
 
 
 def _standardise(s: np.ndarray, w: np.ndarray, layout: Layout) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weights scaled to score variance 1, covariances of items with scores, correlations of scores."""
-    c = s @ (w[:, :, None] * layout.member)
-    v = layout.member.T @ (w[:, :, None] * c)
-    sd = np.sqrt(np.diagonal(v, axis1=1, axis2=2))
-    return w / sd[:, layout.block], c / sd[:, None, :], v / (sd[:, :, None] * sd[:, None, :])
+    """Weights scaled to score variance 1, covariances of items with scores, correlations of scores.
+
+    ``s (p, p, draws)`` and ``w (p, draws)`` give ``(p, draws)``, ``(p, J, draws)`` and ``(J, J, draws)``.
+    """
+    p, draws = w.shape
+    sum_up = layout.member.T
+    if draws < FEW:
+        c = sum_up @ (s * w)
+    else:
+        c = np.empty((p, len(sum_up), draws))
+        for j, own in enumerate(layout.blocks):
+            np.einsum("ikd,kd->id", s[:, own], w[own], out=c[:, j])
+    v = (sum_up @ (w[:, None] * c).reshape(p, -1)).reshape(len(sum_up), -1, draws)
+    scale = 1 / np.sqrt(_diagonal(v))
+    c *= scale
+    v *= scale
+    v *= scale[:, None]
+    return w * scale[layout.block], c, v
 
 
 def _inner_weights(v: np.ndarray, layout: Layout, scheme: Scheme) -> np.ndarray:
-    """Weight ``(draws, J, J)`` of score i (row) in the inner estimate of construct j (column)."""
+    """Weight ``(J, J, draws)`` of score j (column) in the inner estimate of construct i (row)."""
+    neighbours = layout.neighbours[..., None]
     if scheme == "centroid":
-        return np.sign(v) * layout.neighbours
-    inner = v * layout.neighbours
+        return np.sign(v) * neighbours
+    inner = v * neighbours
     if scheme == "path" and layout.joint.any():
-        real = ~layout.filler[layout.joint]
-        at = layout.joint[np.searchsorted(layout.endogenous, layout.arrows[1])]
-        rows, columns = layout.arrows[0][at], layout.arrows[1][at]
-        inner[:, rows, columns] = _quotient(*_normal_equations(v, layout, layout.joint))[:, real]
+        sources, targets = layout.joint_arrows
+        inner[targets, sources] = _eliminate(normal_equations(v, layout, layout.joint))[layout.joint_places]
     return inner
 
 
-def _normal_equations(
-    v: np.ndarray, layout: Layout, which: np.ndarray | slice = slice(None)
-) -> tuple[np.ndarray, np.ndarray]:
-    """Correlations among the sources ``(draws, E, K, K)`` and with the target ``(draws, E, K)`` of some regressions."""
-    at, targets = layout.sources[which], layout.endogenous[which]
-    left = np.where(layout.idle[which], np.eye(at.shape[1]), v[:, at[:, :, None], at[:, None, :]])
-    right = np.where(layout.filler[which], 0.0, v[:, at, targets[:, None]])
-    return left, right
+def normal_equations(v: np.ndarray, layout: Layout, which: np.ndarray | slice = slice(None)) -> np.ndarray:
+    """Correlations of the sources with each other and, in the last column, with the target ``(E, K, K + 1, draws)``."""
+    at = layout.sources[which]
+    found = v[at[:, :, None], layout.regressors[which][:, None, :]]
+    return np.where(layout.idle[which][..., None], np.eye(*found.shape[1:3])[..., None], found)
 
 
 def _regressions(v: np.ndarray, layout: Layout) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Paths and variance inflation ``(draws, J, J)`` and R2 ``(draws, J)`` from the construct correlations."""
-    draws, j = v.shape[:2]
-    left, right = _normal_equations(v, layout)
-    inverse = _inverse(left)
-    coefficients = (inverse @ right[..., None])[..., 0]
-    inflation = np.diagonal(inverse, axis1=-2, axis2=-1)
+    """Paths and variance inflation ``(J, J, draws)`` and R2 ``(J, draws)`` from the construct correlations."""
+    j, draws = v.shape[1:]
+    equations = normal_equations(v, layout)
+    right = equations[:, :, -1]
+    inverse = _inverse(equations[:, :, :-1])
+    coefficients = np.einsum("ekld,eld->ekd", inverse, right)
     real, (rows, columns) = ~layout.filler, layout.arrows
-    paths, vif, r2 = np.zeros((draws, j, j)), np.full((draws, j, j), np.nan), np.full((draws, j), np.nan)
-    paths[:, rows, columns] = coefficients[:, real]
-    vif[:, rows, columns] = inflation[:, real]
-    r2[:, layout.endogenous] = (coefficients * right).sum(axis=-1)
+    paths, vif, r2 = np.zeros((j, j, draws)), np.full((j, j, draws), np.nan), np.full((j, draws), np.nan)
+    paths[rows, columns] = coefficients[real]
+    vif[rows, columns] = _diagonal(inverse)[real]
+    r2[layout.endogenous] = np.einsum("ekd,ekd->ed", coefficients, right)
     return paths, vif, r2
 
 
-def _quotient(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Solutions of ``left x = right`` for stacks; NaN where ``left`` is singular."""
-    try:
-        return np.linalg.solve(left, right[..., None])[..., 0]
-    except np.linalg.LinAlgError:
-        return (_inverse(left) @ right[..., None])[..., 0]
+def _eliminate(equations: np.ndarray) -> np.ndarray:
+    """Solutions ``(E, K, m, draws)`` of E systems of K equations with covariance matrices and m right-hand sides.
+
+    ``equations (E, K, K + m, draws)`` holds the matrix and, beside it, the right-hand sides; it is overwritten.
+    Gauss and Jordan's elimination, all draws in step, which for a few equations is much faster than one draw after the
+    other. A covariance matrix needs no exchange of rows; a singular one gives what dividing by its pivot of zero gives.
+    """
+    count = equations.shape[1]
+    for i in range(count):
+        row = equations[:, i, i + 1 :] / equations[:, i, i, None]
+        rest = equations[:, :, i + 1 :]
+        rest -= equations[:, :, i, None] * row[:, None]
+        rest[:, i] = row
+    return equations[:, :, count:]
 
 
 def _inverse(matrices: np.ndarray) -> np.ndarray:
-    """Inverses of a stack of covariance matrices; NaN where one is singular up to rounding."""
-    try:
-        inverse = np.linalg.inv(matrices)
-    except np.linalg.LinAlgError:
-        singular = np.linalg.det(matrices) == 0
-        inverse = np.linalg.inv(np.where(singular[..., None, None], np.eye(matrices.shape[-1]), matrices))
-        inverse[singular] = np.nan
-    inflation = np.diagonal(inverse, axis1=-2, axis2=-1) * np.diagonal(matrices, axis1=-2, axis2=-1)
+    """Inverses of covariance matrices ``(E, k, k, draws)``; NaN where one is singular up to rounding."""
+    eye = np.broadcast_to(np.eye(matrices.shape[1])[..., None], matrices.shape)
+    inverse = _eliminate(np.concatenate([matrices, eye], axis=2))
+    inflation = _diagonal(inverse) * _diagonal(matrices)
     # A singular matrix that escaped through rounding shows as huge or negative inflation.
-    sound = ((inflation > 0) & (inflation < LARGEST_VIF)).all(axis=-1)
-    return np.where(sound[..., None, None], inverse, np.nan)
+    sound = ((inflation > 0) & (inflation < LARGEST_VIF)).all(axis=1)
+    return np.where(sound[:, None, None], inverse, np.nan)
+
+
+def _diagonal(matrices: np.ndarray) -> np.ndarray:
+    """Diagonals ``(..., k, draws)`` of ``(..., k, k, draws)``, a view."""
+    return np.einsum("...kkd->...kd", matrices)
 
 
 def _mostly_negative(loadings: np.ndarray, layout: Layout) -> np.ndarray:
-    """Constructs ``(draws, J)`` with more negative than positive loadings in their block; at a tie the sum decides."""
-    own = np.take_along_axis(loadings, layout.block[None, :, None], axis=2)[..., 0]
-    signs, sums = np.sign(own) @ layout.member, own @ layout.member
+    """Constructs ``(J, draws)`` with more negative than positive loadings in their block; at a tie the sum decides."""
+    own = loadings[np.arange(len(layout.block)), layout.block]
+    signs, sums = layout.member.T @ np.sign(own), layout.member.T @ own
     return (signs < 0) | ((signs == 0) & (sums < 0))

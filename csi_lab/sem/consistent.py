@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from csi_lab.model import PathModel
-from csi_lab.sem.algorithm import LARGEST_VIF, Layout, Solution, _normal_equations
+from csi_lab.sem.algorithm import LARGEST_VIF, Layout, Solution, normal_equations
 from csi_lab.sem.assess import own_loadings, reflective, rho_a
 
 
@@ -60,7 +60,8 @@ def _regressions(v: np.ndarray, layout: Layout) -> tuple[np.ndarray, np.ndarray,
     Corrected correlations need not be positive definite: coefficients then still exist, with negative inflation, and
     the solution is reported as improper. Only a singular matrix has none, and gives NaN.
     """
-    left, right = _normal_equations(v, layout)
+    equations = np.moveaxis(normal_equations(np.moveaxis(v, 0, -1), layout), -1, 0)
+    left, right = equations[..., :-1], equations[..., -1]
     known = np.isfinite(left).all(axis=(-2, -1)) & (np.abs(np.linalg.det(left)) > 0)
     inverse = np.linalg.inv(np.where(known[..., None, None], left, np.eye(left.shape[-1])))
     inflation = np.diagonal(inverse, axis1=-2, axis2=-1)
