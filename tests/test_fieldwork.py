@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from csi_lab import DataError, EstimationError, SpecError
+from csi_lab import DataError, Design, EstimationError, SpecError
 from csi_lab.reliability import one_way_icc
 from csi_lab.sampling import fieldwork, response
 
@@ -21,14 +21,14 @@ def test_weights_remove_the_length_bias_and_the_interval_covers():
     visits = 1 + rng.poisson(3, 5000)
     y = 60 + 4 * visits + rng.normal(0, 10, 5000)
     frame = pd.DataFrame({"csi": y, "visits": visits})
-    met = rng.choice(5000, (1000, 150), p=visits / visits.sum())
+    met = rng.choice(5000, (500, 150), p=visits / visits.sum())
     found = [fieldwork.intercept_mean(frame.iloc[rows].reset_index(drop=True), "csi", "visits") for rows in met]
     value, se = np.array([f.value for f in found]), np.array([f.se for f in found])
     naive = np.array([f.naive for f in found])
     over_visits = (visits * y).sum() / visits.sum()
-    assert naive.mean() == pytest.approx(over_visits, abs=4 * naive.std() / math.sqrt(1000))
+    assert naive.mean() == pytest.approx(over_visits, abs=4 * naive.std() / math.sqrt(500))
     # The ratio estimator's own bias is of order 1/n, far below its standard error.
-    assert value.mean() == pytest.approx(y.mean(), abs=4 * value.std() / math.sqrt(1000) + 0.1 * se.mean())
+    assert value.mean() == pytest.approx(y.mean(), abs=4 * value.std() / math.sqrt(500) + 0.1 * se.mean())
     assert se.mean() == pytest.approx(value.std(ddof=1), rel=0.10)
     covered = np.mean([f.low <= y.mean() <= f.high for f in found])
     assert 0.92 <= covered <= 0.97
@@ -49,6 +49,41 @@ def test_unit_of_visits_does_not_matter():
     other = fieldwork.intercept_mean(frame.assign(visits=frame["visits"] / 30), "csi", "visits")
     assert (other.value, other.se) == pytest.approx((one.value, one.se))
     assert one.dropped == 1
+
+
+def test_a_design_of_places_gives_the_error_of_their_totals():
+    """The mean with weights w/v by hand: squares of the totals of 20 places, which R's svymean would give as well."""
+    rng = np.random.default_rng(5)
+    place = np.repeat(np.arange(20), 12)
+    frame = pd.DataFrame(
+        {"place": place, "kind": place % 2, "w": 1 + rng.random(240), "visits": rng.integers(1, 9, 240)}
+    )
+    frame["csi"] = 60 + 3 * frame["visits"] + 6 * rng.normal(size=20)[place] + rng.normal(0, 5, 240)
+    found = fieldwork.intercept_mean(frame, "csi", "visits", Design("w", "kind", "place"))
+    w = frame["w"] / frame["visits"]
+    mean = (w * frame["csi"]).sum() / w.sum()
+    totals = (w * (frame["csi"] - mean) / w.sum()).groupby([frame["kind"], frame["place"]]).sum()
+    squares = totals.groupby("kind").agg(lambda z: 10 / 9 * ((z - z.mean()) ** 2).sum()).sum()
+    assert (found.value, found.se) == pytest.approx((mean, math.sqrt(squares)), rel=1e-12)
+    assert found.df == 18
+    assert found.naive == pytest.approx(np.average(frame["csi"], weights=frame["w"]))
+    assert "strata in 'kind', PSUs in 'place'; 18 df" in str(found)
+    # To draw visits one by one is another design, whose interval would be too short here.
+    assert fieldwork.intercept_mean(frame, "csi", "visits").se < 0.8 * found.se
+    gap = fieldwork.intercept_mean(frame.assign(visits=frame["visits"].where(place != 3)), "csi", "visits",
+                                   Design("w", "kind", "place"))  # fmt: skip
+    assert (gap.dropped, gap.df) == (12, 17)
+    assert any("the whole sample has 18" in note for note in gap.notes)
+
+
+def test_the_plain_formula_is_the_one_of_the_docstring():
+    rng = np.random.default_rng(6)
+    frame = pd.DataFrame({"csi": rng.normal(70, 10, 50), "visits": rng.integers(1, 9, 50)})
+    found = fieldwork.intercept_mean(frame, "csi", "visits")
+    w = 1 / frame["visits"]
+    mean = (w * frame["csi"]).sum() / w.sum()
+    error = math.sqrt(50 / 49 * (w**2 * (frame["csi"] - mean) ** 2).sum()) / w.sum()
+    assert (found.value, found.se, found.df) == pytest.approx((mean, error, 49), rel=1e-12)
 
 
 # --- interviewers -------------------------------------------------------------------------------------------------
@@ -332,6 +367,41 @@ def test_time_flags():
     pd.testing.assert_frame_equal(fieldwork.time_patterns(text, "who").flags, found.flags)
 
 
+def test_zones_count_for_durations_and_the_local_clock_for_hours():
+    """Begun 20:30 in Shanghai, ended 12:50 UTC: twenty minutes; the clock of the end alone would say backwards."""
+    begin = pd.to_datetime(["2026-05-04 20:30", "2026-05-04 21:30"]).tz_localize("Asia/Shanghai")
+    work = pd.DataFrame({"who": ["a", "b"], "start": begin, "end": (begin + pd.Timedelta("20min")).tz_convert("UTC")})
+    found = fieldwork.time_patterns(work, "who")
+    assert found.median == 20
+    assert found.flags["outside"].tolist() == [False, True]
+    assert not found.flags["backwards"].any()
+    # Clocks are put back at 3:00 on 25 October: 2:50 summer time to 2:10 winter time are twenty minutes.
+    night = pd.to_datetime(["2026-10-25 00:50", "2026-10-25 01:10"], utc=True).tz_convert("Europe/Berlin")
+    autumn = pd.DataFrame({"who": ["a"], "start": night[:1], "end": night[1:]})
+    assert fieldwork.time_patterns(autumn, "who").median == 20
+    with pytest.raises(DataError, match="time zone and the other has none"):
+        fieldwork.time_patterns(work.assign(end=work["end"].dt.tz_localize(None)), "who")
+
+
+def test_no_duration_and_no_case_are_said_in_words():
+    stamp = pd.Timestamp("2026-05-04 10:00")
+    nothing = fieldwork.time_patterns(pd.DataFrame({"who": ["a"], "start": stamp, "end": stamp}), "who")
+    assert "no duration above zero" in str(nothing)
+    record = fieldwork.contact_record(LOG.assign(outcome="NE"))
+    assert "contact rate unknown (no case to take it from)" in str(record)
+    assert "nan" not in str(nothing) + str(record)
+
+
+@pytest.mark.parametrize("constant", [0.1, 7.3, 1e8 / 3])
+def test_interviewers_do_not_differ_by_rounding(constant):
+    """Equal answers of 0.1 gave rho = .49 and p = 1e-23, all of it rounding."""
+    frame = pd.DataFrame({"y": constant, "who": np.arange(200) % 12})
+    with pytest.raises(EstimationError, match="all answers to 'y' are equal"):
+        fieldwork.interviewer_effect(frame, "y", "who")
+    apart = fieldwork.interviewer_effect(frame.assign(y=constant * (1 + frame["who"])), "y", "who")
+    assert (apart.value, apart.f, apart.p) == (1, np.inf, 0)
+
+
 # --- refusals and faces -------------------------------------------------------------------------------------------
 
 GOOD = pd.DataFrame({"y": [1.0, 2, 3, 4], "v": [1, 2, 1, 2], "who": list("aabb"), "text": list("wxyz")})
@@ -348,12 +418,25 @@ LOG = pd.DataFrame({"case": [1, 2], "outcome": ["I", "NC"]})
         (lambda: fieldwork.intercept_mean(GOOD, "y", "v", level=95), SpecError, "level=95"),
         (lambda: fieldwork.intercept_mean(GOOD.assign(y=[1, np.inf, 2, 3]), "y", "v"), DataError, "infinite"),
         (lambda: fieldwork.intercept_mean([1, 2], "y", "v"), DataError, "DataFrame"),
+        (lambda: fieldwork.intercept_mean(GOOD, ["y"], "v"), DataError, r"\['y'\]"),
+        (lambda: fieldwork.intercept_mean(GOOD, "y", "y"), SpecError, r"named twice: \['y'\]"),
+        (lambda: fieldwork.intercept_mean(GOOD, "y", "v", "who"), SpecError, "csi_lab.Design, got str"),
+        (lambda: fieldwork.intercept_mean(GOOD, "y", "v", Design(strata="who", psu="text", population="v")), SpecError,
+         r"named twice: \['v'\]"),
+        (lambda: fieldwork.interviewer_effect(GOOD, "y", "y"), SpecError, r"named twice: \['y'\]"),
         (lambda: fieldwork.interviewer_effect(GOOD.head(2), "y", "who"), DataError, "1 interviewers with 2 answers"),
         (lambda: fieldwork.interviewer_effect(GOOD.assign(who=range(4)), "y", "who"), DataError, "two answers"),
         (lambda: fieldwork.interviewer_effect(GOOD.assign(y=5.0), "y", "who"), EstimationError, "equal"),
         (lambda: fieldwork.interviewer_effect(GOOD.assign(y=np.nan), "y", "who"), DataError, "0 interviewers"),
         (lambda: fieldwork.detection_chance(10, 11, 2), SpecError, "whole numbers"),
         (lambda: fieldwork.detection_chance(10, 2, 2.5), SpecError, "whole numbers"),
+        (lambda: fieldwork.detection_chance("ten", 2, 2), SpecError, "whole numbers of shapes that fit"),
+        (lambda: fieldwork.detection_chance([10, 20], [1, 1, 1], 2), SpecError, "whole numbers of shapes that fit"),
+        (lambda: fieldwork.backcheck_sample(GOOD.head(0), "who"), DataError, "no interviews to draw from"),
+        (lambda: fieldwork.backcheck_sample(GOOD, "who", rng="x"), SpecError, "rng='x'"),
+        (lambda: fieldwork.backcheck_agreement(GOOD, GOOD, ["y", "y"]), SpecError, r"named twice: \['y'\]"),
+        (lambda: fieldwork.backcheck_agreement(GOOD, GOOD.astype({"y": str, "v": str}), ["y", "v", "text"]), DataError,
+         r"numbers in one frame and text in the other.*\['y', 'v'\]"),
         (lambda: fieldwork.backcheck_size(10, 11, chance=0), SpecError, "exceeds"),
         (lambda: fieldwork.backcheck_sample(GOOD.assign(who=None), "who"), DataError, "4 of 4"),
         (lambda: fieldwork.backcheck_sample(GOOD, "who", share=10), SpecError, "share=10"),
@@ -368,12 +451,18 @@ LOG = pd.DataFrame({"case": [1, 2], "outcome": ["I", "NC"]})
         (lambda: fieldwork.contact_record(LOG.head(0)), DataError, "no rows"),
         (lambda: fieldwork.contact_record(LOG, codes={"I": "complete"}), SpecError, "unknown classes"),
         (lambda: fieldwork.contact_record(LOG, priority=("I",)), SpecError, "once"),
+        (lambda: fieldwork.contact_record(LOG, priority=None), SpecError, "priority=None must hold each"),
+        (lambda: fieldwork.contact_record(LOG, codes="I"), SpecError, "codes='I' must map"),
+        (lambda: fieldwork.contact_record(LOG, case="outcome"), SpecError, r"named twice: \['outcome'\]"),
         (lambda: fieldwork.contact_record(LOG, case="id"), DataError, "id"),
         (lambda: fieldwork.duplicates(GOOD), SpecError, "nothing to compare"),
         (lambda: fieldwork.duplicates(GOOD, ["y"], agreement=1), SpecError, "agreement=1"),
         (lambda: fieldwork.duplicates(pd.concat([GOOD, GOOD]), ["y"]), DataError, "unique index"),
         (lambda: fieldwork.time_patterns(GOOD, "who", start="y", end="v"), DataError, "holds numbers"),
-        (lambda: fieldwork.time_patterns(GOOD, "who", start="text", end="text"), DataError, "read as times"),
+        (lambda: fieldwork.time_patterns(GOOD, "who", start="text", end="y"), DataError, "read as times"),
+        (lambda: fieldwork.time_patterns(GOOD, "who", start="v", end="v"), SpecError, r"named twice: \['v'\]"),
+        (lambda: fieldwork.time_patterns(GOOD.assign(v=pd.Timestamp("2026-05-04"), w=pd.Timestamp("2026-05-05")), "who",
+                                         start="v", end="w"), DataError, "days without a clock time"),
         (lambda: fieldwork.time_patterns(GOOD, "who", start="y", end="v", hours=(22, 6)), SpecError, "hours"),
     ],
 )  # fmt: skip

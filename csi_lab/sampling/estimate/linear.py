@@ -387,7 +387,7 @@ class Sums:
         return (v * (1 - drawn) if drawn < 1 - 1e-12 else np.full(len(v), np.nan)), v
 
 
-def apart(values: np.ndarray, centre: float) -> np.ndarray:
+def apart(values: np.ndarray, centre: float | np.ndarray) -> np.ndarray:
     """Differences from a centre, exactly zero where all of them are rounding alone.
 
     Examples

@@ -15,9 +15,9 @@ from scipy import special
 from csi_lab.answers import require_numbers
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.percent import percent
-from csi_lab.reliability.coefficient import require_level
 from csi_lab.sampling.fieldwork.columns import require_present
 from csi_lab.sampling.size.sample_size import SampleSize, is_number, not_share, not_whole, quantile, refuse
+from csi_lab.settings import generator, require_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,12 +55,15 @@ def detection_chance(interviews: Any, falsified: Any, checks: Any) -> np.ndarray
     >>> detection_chance(40, [1, 4, 10], 4).round(3).tolist()
     [0.1, 0.355, 0.7]
     """
-    m, k, c = (np.asarray(v, dtype=float) for v in (interviews, falsified, checks))
+    try:
+        m, k, c = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (interviews, falsified, checks)))
+    except (TypeError, ValueError):
+        m = k = c = np.array(np.nan)
     whole = all((np.isfinite(v) & (v == np.rint(v))).all() for v in (m, k, c))
     if not whole or (m < 1).any() or (k < 0).any() or (c < 0).any() or (k > m).any() or (c > m).any():
         raise SpecError(
-            f"need whole numbers: interviews 1 or more, falsified and checks from 0 to interviews; got "
-            f"interviews={interviews!r}, falsified={falsified!r}, checks={checks!r}"
+            f"need whole numbers of shapes that fit: interviews 1 or more, falsified and checks from 0 to interviews; "
+            f"got interviews={interviews!r}, falsified={falsified!r}, checks={checks!r}"
         )
     return _found(m, k, c)
 
@@ -166,12 +169,14 @@ def backcheck_sample(
     require_present(frame, [interviewer])
     refuse("back-check", not_share("share", share, one=True), not_whole("at_least", at_least, 0))
     nobody = int(frame[interviewer].isna().sum())
-    if nobody or not len(frame):
+    if not len(frame):
+        raise DataError("there are no interviews to draw from")
+    if nobody:
         raise DataError(f"{nobody} of {len(frame)} interviews have no interviewer in {interviewer!r}; fill them in")
     code, labels = pd.factorize(frame[interviewer].to_numpy())
     m = np.bincount(code, minlength=len(labels))
     wanted = np.minimum(np.maximum(np.ceil(share * m - 1e-9).astype(int), int(at_least)), m)
-    key = np.random.default_rng(rng).random(len(frame))
+    key = generator(rng).random(len(frame))
     order = np.lexsort((key, code))
     rank = np.empty(len(frame), dtype=int)
     rank[order] = np.arange(len(frame)) - np.repeat(np.concatenate([[0], np.cumsum(m)[:-1]]), m)
@@ -267,11 +272,12 @@ def backcheck_agreement(
     Raises
     ------
     DataError
-        If columns are absent, an index is not unique, or text meets a tolerance.
+        If columns are absent, an index is not unique, text meets a tolerance, or an item is numbers in one frame and
+        text in the other (which would never agree).
     EstimationError
         If nothing can be compared.
     SpecError
-        If a setting is out of its range.
+        If a setting is out of its range, or an item is named twice.
 
     Notes
     -----
@@ -316,6 +322,12 @@ def backcheck_agreement(
     )
     here = again.index.isin(first.index)
     checked = again.index[here]
+    mixed = [item for item in items if {_kind(first[item]), _kind(again[item])} == {"numbers", "text"}]
+    if mixed:
+        raise DataError(
+            f"items are numbers in one frame and text in the other, so that nothing would agree: {mixed}; read both in "
+            "the same way"
+        )
     agree, known = np.zeros((len(checked), len(items))), np.zeros((len(checked), len(items)), dtype=bool)
     for at, item in enumerate(items):
         a, b = first.loc[checked, item], again.loc[checked, item]
@@ -368,6 +380,16 @@ def backcheck_agreement(
         missing=int(len(checked) * len(items) - count.sum()),
         by_interview=by_interview,
     )
+
+
+def _kind(values: pd.Series) -> str:
+    """Whether the answers to an item are numbers or text; the rest is neither."""
+    given = values.dropna()
+    if not len(given):
+        return "nothing"
+    if all(isinstance(v, str) for v in given):
+        return "text"
+    return "numbers" if all(isinstance(v, (int, float, np.number)) for v in given) else "other"
 
 
 def wilson(count: np.ndarray, n: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,26 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from csi_lab.answers import infinite_values, require_numbers
-from csi_lab.errors import DataError
+from csi_lab.answers import infinite_values, require_columns, require_numbers
+from csi_lab.errors import DataError, SpecError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def require_present(frame: Any, columns: Sequence[str]) -> None:
-    """Refuse what is no DataFrame, shared column names, and columns that are absent.
+    """Refuse what is no DataFrame, columns that are absent or share a name, and columns that are named twice.
 
     Raises
     ------
     DataError
-        With every column that is absent.
+        With every column that is absent or shares its name.
+    SpecError
+        With the columns that were named twice, in two roles perhaps.
     """
     if not hasattr(frame, "columns"):
         raise DataError(f"need a DataFrame, got {type(frame).__name__}")
-    absent = [column for column in columns if column not in frame.columns]
-    if absent:
-        raise DataError(f"columns not in the data: {absent}; the data have {[str(c) for c in frame.columns][:12]}")
+    require_columns(frame, columns)
+    again = sorted({str(c) for k, c in enumerate(columns) if c in columns[:k]})
+    if again:
+        raise SpecError(f"columns are named twice: {again}; each has one role")
     twice = sorted({str(c) for c in columns if list(frame.columns).count(c) > 1})
     if twice:
         raise DataError(f"columns share a name: {twice}; rename them")

@@ -12,9 +12,9 @@ from scipy import special
 
 from csi_lab.errors import DataError, SpecError
 from csi_lab.percent import percent
-from csi_lab.reliability.coefficient import require_level
 from csi_lab.sampling.fieldwork.backcheck import wilson
 from csi_lab.sampling.fieldwork.columns import require_present, shown_rows
+from csi_lab.settings import require_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,11 +111,9 @@ class ContactRecord:
 
     def __str__(self) -> str:
         counts = ", ".join(f"{name} {count}" for name, count in self.counts.items() if count)
-        contact, cooperation = self.rates.loc["contact"], self.rates.loc["cooperation"]
         lines = [
             f"{len(self.cases)} cases, {self.calls} calls: {counts}",
-            f"  contact rate {contact['estimate']:.1%} [{contact['low']:.1%}, {contact['high']:.1%}], cooperation rate "
-            f"{cooperation['estimate']:.1%} [{cooperation['low']:.1%}, {cooperation['high']:.1%}]",
+            f"  {', '.join(self._said(rate) for rate in ('contact', 'cooperation'))}",
         ]
         if self.counts["I"]:
             lines.append(
@@ -127,6 +125,12 @@ class ContactRecord:
         if self.after_complete:
             lines.append(f"  {self.after_complete} calls came after the case was complete; they are counted")
         return "\n".join(lines)
+
+    def _said(self, rate: str) -> str:
+        row = self.rates.loc[rate]
+        if not row["of"]:
+            return f"{rate} rate unknown (no case to take it from)"
+        return f"{rate} rate {row['estimate']:.1%} [{row['low']:.1%}, {row['high']:.1%}]"
 
     __repr__ = __str__
 
@@ -211,9 +215,15 @@ def contact_record(
 
     require_level(level)
     require_present(log, [c for c in (case, outcome, order) if c is not None])
-    if sorted(priority) != sorted(OUTCOMES):
-        raise SpecError(f"priority={list(priority)} must hold each of {list(OUTCOMES)} once")
+    if (
+        isinstance(priority, str)
+        or not isinstance(priority, Sequence)
+        or sorted(map(str, priority)) != sorted(OUTCOMES)
+    ):
+        raise SpecError(f"priority={priority!r} must hold each of {list(OUTCOMES)} once")
     if codes is not None:
+        if not isinstance(codes, (Mapping, pd.Series)):
+            raise SpecError(f"codes={codes!r} must map outcome codes of the log to {list(OUTCOMES)}")
         strange = {code: name for code, name in codes.items() if name not in OUTCOMES}
         if strange:
             raise SpecError(f"codes map to unknown classes: {strange}; use {list(OUTCOMES)}")

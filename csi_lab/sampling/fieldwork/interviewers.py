@@ -11,8 +11,9 @@ from scipy import special
 
 from csi_lab.errors import DataError, EstimationError
 from csi_lab.percent import percent
-from csi_lab.reliability.coefficient import require_level
+from csi_lab.sampling.estimate.linear import apart
 from csi_lab.sampling.fieldwork.columns import numbers_of, require_present
+from csi_lab.settings import require_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -183,8 +184,9 @@ def interviewer_effect(frame: pd.DataFrame, column: str, interviewer: str, *, le
     means = np.bincount(code, weights=y) / m
     grand = float(y.mean())
     df1, df2 = groups - 1, n - groups
-    between = float((m * (means - grand) ** 2).sum()) / df1
-    within = float(((y - means[code]) ** 2).sum()) / df2
+    # Equal answers of 0.1 have means that differ by 1e-17: no difference, however small the spread.
+    between = float((m * apart(means, grand) ** 2).sum()) / df1
+    within = float((apart(y, means[code]) ** 2).sum()) / df2
     if not between + within > 0:
         raise EstimationError(f"all answers to {column!r} are equal; interviewers cannot be told apart")
     k0 = (n - float((m**2).sum()) / n) / df1

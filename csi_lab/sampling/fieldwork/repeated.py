@@ -11,6 +11,7 @@ import numpy as np
 
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.near_pairs import most_different, near_pairs
+from csi_lab.percent import percent
 from csi_lab.sampling.fieldwork.columns import require_present
 from csi_lab.sampling.size.sample_size import not_share, not_whole, refuse
 
@@ -86,7 +87,7 @@ class Duplicates:
             lines.append(f"  {column}: {len(group)} values shared by {group['n'].sum()} interviews{more}")
         if self.items:
             straight = int(self.pairs["straight"].sum())
-            pairs = f"  answers: {len(self.pairs)} pairs agree in more than {self.cut:.0%} of {self.items} items"
+            pairs = f"  answers: {len(self.pairs)} pairs agree in more than {percent(self.cut)} of {self.items} items"
             if self.pairs["same_interviewer"].notna().any():
                 pairs += f", {int(self.pairs['same_interviewer'].eq(False).sum())} across interviewers"
             lines.append(pairs + (f", {straight} of them straight-lined" if straight else ""))
@@ -178,9 +179,6 @@ def duplicates(
         not_share("agreement", agreement),
         not_share("most_missing", most_missing, one=True) if most_missing != 0 else "",
         not_whole("most_pairs", most_pairs, 1),
-        f"items stand twice: {sorted({i for i in items if items.count(i) > 1})}"
-        if len(set(items)) < len(items)
-        else "",
     )
     if not frame.index.is_unique:
         twice = sorted({str(label) for label in frame.index[frame.index.duplicated()]})
@@ -264,8 +262,8 @@ def _close_pairs(codes: np.ndarray, agreement: float, most: int) -> tuple[np.nda
         seen += len(first)
         if seen > most:
             raise EstimationError(
-                f"more than {most:,} pairs of interviews agree in more than {agreement:.0%} of {k} items: give more "
-                "items, raise agreement=, or leave out items that everybody answers alike"
+                f"more than {most:,} pairs of interviews agree in more than {percent(agreement)} of {k} items: give "
+                "more items, raise agreement=, or leave out items that everybody answers alike"
             )
     if not found:
         return np.zeros((0, 2), dtype=int), np.zeros(0)

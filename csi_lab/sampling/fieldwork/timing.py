@@ -76,10 +76,12 @@ class TimePatterns:
     def __str__(self) -> str:
         count = self.flags.sum()
         left_out = f"; {self.dropped} left out (missing)" if self.dropped else ""
+        known = np.isfinite(self.median)
+        length = f"median {self.median:.1f} minutes" if known else "no duration above zero"
+        short = f"{count['short']} shorter than {self.shortest:.1f} minutes" if known else "none can be called short"
         return (
-            f"{len(self.flags)} interviews of {len(self.table)} interviewers, median {self.median:.1f} minutes"
-            f"{left_out}\n"
-            f"  {count['overlap']} overlap an earlier one, {count['short']} shorter than {self.shortest:.1f} minutes, "
+            f"{len(self.flags)} interviews of {len(self.table)} interviewers, {length}{left_out}\n"
+            f"  {count['overlap']} overlap an earlier one, {short}, "
             f"{count['outside']} begun outside {self.hours[0]:g} to {self.hours[1]:g} o'clock, "
             f"{count['backwards']} end before they begin"
         )
@@ -109,7 +111,8 @@ def time_patterns(
     interviewer
         Column of interviewers' labels.
     start, end
-        Columns of times, dates with clock time (or ISO 8601 text: 2026-05-04 10:00), in the respondent's local time.
+        Columns of times, dates with clock time (or ISO 8601 text: 2026-05-04 10:00), in the respondent's local time:
+        without a zone both, or with one both (the zones may differ).
     short
         Interviews below this share of the median duration are short; one third is the usual rule for speeders [1]_.
     hours
@@ -123,7 +126,7 @@ def time_patterns(
     Raises
     ------
     DataError
-        If columns are absent or hold no times, or no interview has both.
+        If columns are absent or hold no times, days alone, or a zone in one of them only; if no interview has both.
     SpecError
         If a setting is out of its range.
 
@@ -156,14 +159,20 @@ def time_patterns(
     if not known.any():
         raise DataError(f"no interview has {start!r}, {end!r} and {interviewer!r}")
     rows = frame.index[known]
-    minute = np.timedelta64(60, "s") / np.timedelta64(1, "ns")
-    b = begin[known].to_numpy().astype("datetime64[ns]").astype("int64") / minute
-    f = finish[known].to_numpy().astype("datetime64[ns]").astype("int64") / minute
+    if (begin.dt.tz is None) != (finish.dt.tz is None):
+        raise DataError(
+            f"one of {start!r} and {end!r} has a time zone and the other has none; give both or neither one"
+        )
+    # Durations are those of the world's clock (summer time, zones that differ); hours and days are the respondent's.
+    b, f = _minutes(begin[known]), _minutes(finish[known])
+    local = _minutes(begin[known].dt.tz_localize(None))
+    clock = (local % (24 * 60)) / 60
+    if len(clock) > 1 and not clock.any():
+        raise DataError(f"{start!r} holds days without a clock time; give both, e.g. 2026-05-04 10:00")
     code, labels = pd.factorize(frame.loc[known, interviewer].to_numpy())
     length = f - b
     backwards = length <= 0
     median = float(np.median(length[~backwards])) if (~backwards).any() else float("nan")
-    clock = (b % (24 * 60)) / 60
     flags = pd.DataFrame(
         {
             "backwards": backwards,
@@ -174,7 +183,7 @@ def time_patterns(
         index=rows,
     )
     n = np.bincount(code, minlength=len(labels))
-    day = np.floor(b / (24 * 60)).astype(int)
+    day = np.floor(local / (24 * 60)).astype(int)
     busy = pd.Series(1, index=pd.MultiIndex.from_arrays([code, day])).groupby(level=[0, 1]).sum().groupby(level=0).max()
     medians = [
         float(np.median(length[(code == at) & ~backwards])) if ((code == at) & ~backwards).any() else float("nan")
@@ -212,8 +221,13 @@ def _times(frame: pd.DataFrame, column: str) -> pd.Series:
         times = pd.to_datetime(values, **({} if is_datetime64_any_dtype(values) else {"format": "ISO8601"}))
     except (ValueError, TypeError) as error:
         raise DataError(f"{column!r} cannot be read as times: {str(error).splitlines()[0]}") from None
-    # Hours are those of the respondent's clock, whatever the zone.
-    return times.dt.tz_localize(None) if getattr(times.dt, "tz", None) is not None else times
+    return times
+
+
+def _minutes(times: pd.Series) -> np.ndarray:
+    """Minutes since 1970, of the world's clock where the times have a zone."""
+    world = times.dt.tz_convert(None) if times.dt.tz is not None else times
+    return world.to_numpy().astype("datetime64[ns]").astype("int64") / 60e9
 
 
 def _overlaps(code: np.ndarray, begin: np.ndarray, finish: np.ndarray) -> np.ndarray:
