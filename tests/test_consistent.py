@@ -122,14 +122,14 @@ def test_mobi_is_improper_and_says_so_first(mobi, ecsi):
 def test_correlations_loadings_and_r2_beyond_one_are_named():
     r = np.array([[1, 0.3, 0.5, 0.6], [0.3, 1, 0.5, 0.5], [0.5, 0.5, 1, 0.3], [0.6, 0.5, 0.3, 1]])
     model = PathModel({"X": ["a", "b"], "Y": ["c", "d"]}, {"Y": "X"})
-    fit = pls(Moments.from_covariance("abcd", 300, np.zeros(4), r), model, consistent=True)
+    fit = pls(Moments.from_covariance(list("abcd"), 300, np.zeros(4), r), model, consistent=True)
     text = fit.remarks()[0]
     assert fit.solution.correlations[0, 1] > 1
     assert "corrected correlations beyond 1: X and Y" in text
     assert "R2 beyond 1: Y" in text
     r = np.array([[1, 0.3, 0.7], [0.3, 1, 0.2], [0.7, 0.2, 1]])
     fit = pls(
-        Moments.from_covariance("abc", 300, np.zeros(3), r),
+        Moments.from_covariance(list("abc"), 300, np.zeros(3), r),
         PathModel({"X": ["a", "b"], "Y": "c"}, {"Y": "X"}),
         consistent=True,
     )
@@ -154,13 +154,13 @@ def test_items_with_nothing_in_common_have_no_correction():
     r = np.array([[1, -0.2, 0.5], [-0.2, 1, 0.5], [0.5, 0.5, 1]])
     model = PathModel({"X": ["a", "b"], "Y": "c"}, {"Y": "X"})
     with pytest.raises(EstimationError, match=r"rho_A of 'X' is -0\.\d+, not positive"):
-        pls(Moments.from_covariance("abc", 300, np.zeros(3), r), model, consistent=True)
+        pls(Moments.from_covariance(list("abc"), 300, np.zeros(3), r), model, consistent=True)
 
 
 def test_a_draw_without_correction_is_marked_and_harms_no_other():
     good = np.array([[1, 0.5, 0.4], [0.5, 1, 0.4], [0.4, 0.4, 1]])
     bad = np.array([[1, -0.2, 0.5], [-0.2, 1, 0.5], [0.5, 0.5, 1]])
-    parts = [Moments.from_covariance("abc", 300, np.zeros(3), r) for r in (good, bad, good)]
+    parts = [Moments.from_covariance(list("abc"), 300, np.zeros(3), r) for r in (good, bad, good)]
     model = PathModel({"X": ["a", "b"], "Y": "c"}, {"Y": "X"})
     fit = pls(Moments.stack(parts), model, consistent=True)
     assert fit.converged.tolist() == [True, False, True]
