@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy import special
 
+from csi_lab.answers import infinite_values, require_numbers, split_weights
 from csi_lab.errors import DataError, SpecError
 from csi_lab.percent import percent
+from csi_lab.settings import is_number, require_cutoff, require_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +57,7 @@ def boxes(low: float, high: float) -> tuple[Box, ...]:
     top-box: 1 or more
     top fifth: 80 or more; top two fifths: 60 or more; upper half: 50 or more
     """
-    if not low < high or not np.isfinite([low, high]).all():
+    if not (is_number(low) and is_number(high)) or not np.isfinite([low, high]).all() or not low < high:
         raise SpecError(f"a scale needs low < high, got {low!r} and {high!r}")
     whole = float(low).is_integer() and float(high).is_integer()
     if whole and high - low < FEW_POINTS:
@@ -204,7 +207,7 @@ def satisfaction_rate(
     at_least
         Lowest answer that counts as satisfied.
     weights
-        Sampling weights ``(n,)``, >= 0.
+        Sampling weights ``(n,)``, >= 0; a Series goes by its index where the answers are one.
     level
         Confidence level.
     method
@@ -217,9 +220,10 @@ def satisfaction_rate(
     Raises
     ------
     DataError
-        If answers are text or all missing, or weights are negative, missing or of another length.
+        If answers are text, infinite or all missing, or weights are negative, missing or of another length. Text that
+        looks like a number is text.
     SpecError
-        If the method or level is unknown.
+        If the method is unknown, the level not between 0 and 1, or ``at_least`` no finite number.
 
     References
     ----------
@@ -234,8 +238,8 @@ def satisfaction_rate(
     """
     if method not in ("wilson", "exact"):
         raise SpecError(f"method={method!r} is unknown; use 'wilson' or 'exact'")
-    if not 0 < level < 1:
-        raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
+    require_level(level)
+    require_cutoff(at_least, "at_least")
     x, w = _given(answers, weights)
     effective = float(w.sum() ** 2 / (w**2).sum())
     share = float(w[x >= at_least].sum() / w.sum())
@@ -245,19 +249,34 @@ def satisfaction_rate(
 
 def _given(answers: Any, weights: Any) -> tuple[np.ndarray, np.ndarray]:
     """The answers that there are, and their weights."""
-    try:
-        x = np.asarray(answers, dtype=float)
-        w = np.ones(x.shape) if weights is None else np.asarray(weights, dtype=float)
-    except (TypeError, ValueError):
-        raise DataError("answers and weights must be numbers") from None
-    if x.ndim != 1 or w.shape != x.shape:
-        raise DataError(f"need one answer and one weight per respondent; got shapes {x.shape} and {w.shape}")
-    # A row of weight zero stands for nobody; NaN weights stay, to be refused below.
-    given = ~np.isnan(x) & (w != 0)
-    x, w = x[given], w[given]
-    if not len(x) or not np.isfinite(w).all() or (w < 0).any() or not w.sum() > 0:
-        raise DataError("no answers, or weights that are missing, negative or all zero")
-    return x, w
+    frame = _column(answers)
+    _, w = split_weights(frame, weights)
+    require_numbers(frame)
+    x = frame.to_numpy(dtype=float, na_value=np.nan)[:, 0]
+    if np.isinf(x).any():
+        raise DataError(infinite_values(frame))
+    w = np.ones(len(x)) if w is None else w
+    # A row of weight zero stands for nobody.
+    given = ~np.isnan(x) & (w > 0)
+    if not given.any():
+        raise DataError("no answers" if not (~np.isnan(x)).any() else "no answer has a positive weight")
+    return x[given], w[given]
+
+
+def _column(answers: Any) -> pd.DataFrame:
+    """The answers to one item as a frame of one column."""
+    import pandas as pd
+
+    if isinstance(answers, pd.Series):
+        return answers.to_frame("answers")
+    shape = np.shape(answers) if isinstance(answers, (Sequence, np.ndarray, pd.DataFrame)) else ()
+    if isinstance(answers, str) or not (
+        len(shape) == 1 or isinstance(answers, (range, pd.api.extensions.ExtensionArray))
+    ):
+        raise DataError(
+            f"need one answer per respondent, a Series or list; got {type(answers).__name__} of shape {shape}"
+        )
+    return pd.DataFrame({"answers": answers})
 
 
 def _wilson(p: float, n: float, level: float) -> tuple[float, float]:

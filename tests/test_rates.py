@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from csi_lab import DataError, SpecError
@@ -56,19 +57,45 @@ def test_missing_answers_are_counted_out():
 
 
 @pytest.mark.parametrize(
-    ("call", "error"),
+    ("call", "error", "message"),
     [
-        (lambda: satisfaction_rate(["good"], 9), DataError),
-        (lambda: satisfaction_rate([np.nan], 9), DataError),
-        (lambda: satisfaction_rate([9, 8], 9, weights=[1, -1]), DataError),
-        (lambda: satisfaction_rate([9, 8], 9, weights=[1]), DataError),
-        (lambda: satisfaction_rate([9], 9, method="wald"), SpecError),
-        (lambda: satisfaction_rate([9], 9, level=0), SpecError),
+        (lambda: satisfaction_rate(["good"], 9), DataError, "'answers' holds text in 1 rows: 0, e.g. 'good'"),
+        (lambda: satisfaction_rate(["9", "8"], 9), DataError, "holds text in 2 rows"),
+        (lambda: satisfaction_rate([np.nan], 9), DataError, "no answers"),
+        (lambda: satisfaction_rate([], 9), DataError, "no answers"),
+        (lambda: satisfaction_rate([1.0, np.inf], 9), DataError, "infinite values: 'answers' in rows 1"),
+        (lambda: answers_given(pd.date_range("2026-01-01", periods=2)), DataError, "need one answer"),
+        (lambda: answers_given(pd.Series(pd.date_range("2026-01-01", periods=2))), DataError, "dates or other objects"),
+        (lambda: satisfaction_rate([[9, 8]], 9), DataError, r"need one answer per respondent.*shape \(1, 2\)"),
+        (lambda: satisfaction_rate(None, 9), DataError, "need one answer per respondent"),
+        (lambda: satisfaction_rate("98", 9), DataError, "need one answer per respondent"),
+        (lambda: satisfaction_rate([9, 8], 9, weights=[1, -1]), DataError, "negative in 1 rows: 1"),
+        (lambda: satisfaction_rate([9, 8], 9, weights=[0, 0]), DataError, "no answer has a positive weight"),
+        (lambda: satisfaction_rate([9, 8], 9, weights=[1]), DataError, "shape"),
+        (lambda: satisfaction_rate([9], 9, method="wald"), SpecError, "wald"),
+        (lambda: satisfaction_rate([9], 9, level=0), SpecError, "level=0"),
+        (lambda: satisfaction_rate([9], 9, level="95%"), SpecError, "level='95%'"),
+        (lambda: satisfaction_rate([9], float("nan")), SpecError, "at_least=nan must be a finite number"),
+        (lambda: satisfaction_rate([9], "9"), SpecError, "at_least='9' must be a finite number"),
+        (lambda: boxes("1", "10"), SpecError, "low < high"),
     ],
 )
-def test_bad_input_is_refused(call, error):
-    with pytest.raises(error):
+def test_bad_input_is_refused(call, error, message):
+    with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "Float32", "float32", "object"])
+def test_every_kind_of_number_column_gives_the_same_rate(dtype):
+    plain = satisfaction_rate([9, np.nan, 3, 10], 9)
+    assert satisfaction_rate(pd.Series([9, None, 3, 10], dtype=dtype), 9) == plain
+
+
+def test_weights_in_a_series_go_by_its_index():
+    answers = pd.Series([9, 3, 3], index=["a", "b", "c"])
+    assert satisfaction_rate(answers, 9, weights=pd.Series([1, 1, 2], index=["c", "b", "a"])).value == 0.5
+    with pytest.raises(DataError, match="another index"):
+        satisfaction_rate(answers, 9, weights=pd.Series([1, 1, 2]))
 
 
 @pytest.mark.parametrize(
