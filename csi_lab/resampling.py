@@ -392,8 +392,8 @@ def requested(
         return None
     if isinstance(data, Moments):
         raise DataError("moments have no rows to resample; give the survey or DataFrame, or replicates= made from it")
-    # Moments know columns that are called by numbers as text.
-    labels = {str(c): c for c in getattr(data, "columns", ())}
+    # Moments know columns that are called by numbers as text. A survey without rows has no columns to ask for.
+    labels = {} if hasattr(data, "resampled") else {str(c): c for c in getattr(data, "columns", ())}
     called = [labels.get(str(item), item) for item in items]
     return _make(data, items=called, weights=weights, draws=draws, rng=rng, missing=missing)
 

@@ -429,7 +429,14 @@ def test_requests_that_cannot_be_met_are_refused(tmp_path):
         (SpecError, "two roles", lambda: moments(frame, ITEMS, weights="q1")),
         (SpecError, "two roles", lambda: scan(frame, ITEMS, by=["q1"])),
         (SpecError, "'listwise', 'raise', 'em' or 'mean'", lambda: moments(frame, ITEMS, missing="pairwise")),
-        (SpecError, "reversed items without bounds", lambda: moments(frame, {"q1": Recode(reversed=True)})),
+        (SpecError, r"items without a meaning: \{'q1': \(1, 10\)\}", lambda: moments(frame, {"q1": (1, 10)})),
+        (SpecError, r"named by their columns, a list of texts; got \[\['q1'\]\]", lambda: moments(frame, [["q1"]])),
+        (SpecError, "form='csv' is no Form", lambda: moments(frame, ITEMS, form="csv")),
+        (
+            DataError,
+            r"'tags' holds list<.*>, not labels",
+            lambda: scan(frame.assign(tags=[[1]] * 50), ITEMS, by="tags"),
+        ),
         (SpecError, "two random groups or more", lambda: scan(frame, ITEMS, groups=1)),
         (SpecError, "population sizes without psu", lambda: scan(frame, ITEMS, design=Design(population="w"))),
         (SpecError, "'local' or 'dask'", lambda: moments(frame, ITEMS, engine="spark")),
@@ -450,6 +457,27 @@ def test_requests_that_cannot_be_met_are_refused(tmp_path):
     for error, words, request in refused:
         with pytest.raises(error, match=words):
             request()
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (lambda: Recode(10, 1), "low=10, high=1: two numbers are needed, the lower one first"),
+        (lambda: Recode("1", "10"), "low='1', high='10'"),
+        (lambda: Recode(reversed=True), "a reversed item needs bounds"),
+        (lambda: Recode(1, 10, codes=(float("nan"),)), "codes=.*numbers are needed"),
+        (lambda: Recode(1, 10, codes=("refused",)), "texts that mean no answer go into texts="),
+        (lambda: Recode(1, 10, texts="refused"), "a tuple of texts is needed"),
+        (lambda: Recode(1, 10, outside="drop"), "outside='drop' is unknown; use 'error' or 'missing'"),
+        (lambda: Form(";;"), "delimiter=';;': one sign"),
+        (lambda: Form(decimal="x"), r"decimal='x': a point or a comma"),
+        (lambda: Form(encoding="klingon"), "encoding='klingon' is unknown"),
+        (lambda: Form(encoding="hex"), "encoding='hex' is unknown"),
+    ],
+)
+def test_meanings_and_forms_that_cannot_be_are_refused_when_they_are_made(made, words):
+    with pytest.raises(SpecError, match=words):
+        made()
 
 
 def test_missing_answers_are_refused_on_request():

@@ -28,7 +28,7 @@ ITEMS = [f"q{i}" for i in range(1, 11)]
 @pytest.fixture(scope="module")
 def client():
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as made,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as made,
         distributed.Client(made) as client,
     ):
         yield client
@@ -130,7 +130,7 @@ def test_a_cluster_without_workers_is_waited_for_with_patience_and_then_said(mon
     monkeypatch.setattr(cluster, "WORKER_PATIENCE", "1s")
     frame = pd.DataFrame({"q1": [1, 2]})
     with (
-        distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty,
+        distributed.LocalCluster(n_workers=0, dashboard_address=":0") as empty,
         distributed.Client(empty) as idle,
         pytest.raises(SpecError, match="has no worker, and none came within 1s"),
     ):

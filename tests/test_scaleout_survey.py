@@ -18,7 +18,7 @@ from made_studies import answers, write_study
 import csi_lab as csi
 from csi_lab import DataError, SpecError
 from csi_lab.course.runner import requested_report
-from csi_lab.scaleout import Recode, index_by_segment, open_survey, write_scores
+from csi_lab.scaleout import Recode, index_by_segment, open_survey, scan, write_scores
 from csi_lab.scaleout.scores import DRAFT, SUCCESS
 
 ITEMS = [f"q{i}" for i in range(1, 11)]
@@ -136,6 +136,24 @@ def test_the_index_by_wave_agrees_with_the_index_of_its_respondents(pair):
         index_by_segment(streamed, "region", weights, streamed.bounds)
 
 
+@pytest.mark.parametrize(
+    "design", [csi.Design(), csi.Design(weights="w"), csi.Design(weights="w", psu="town")], ids=str
+)
+@pytest.mark.parametrize(("answer", "index"), [(10, 100), (1, 0)])
+def test_a_segment_in_which_all_answers_are_the_best_or_the_worst_has_an_end_of_the_scale_as_index(
+    design, answer, index
+):
+    """Rounding takes means of weighted sums a last bit beyond the scale, which is no wrong scale."""
+    rng = np.random.default_rng(1)
+    frame = answers(600).assign(shop=np.arange(600) % 20, town=np.arange(600) % 7, w=rng.gamma(2, size=600))
+    frame.loc[frame["shop"] == 3, ITEMS] = answer
+    found = scan(frame, ITEMS, design=design, by=["shop"])
+    table = index_by_segment(found, "shop", dict.fromkeys(ITEMS, 1.0), (1, 10), draws=100)
+    assert table.loc["3", ["estimate", "low", "high"]].to_numpy(float) == pytest.approx(index, abs=1e-9)
+    assert table.loc["3", "se"] == pytest.approx(0, abs=1e-9)
+    assert (table["se"].drop("3") > 0.1).all()
+
+
 def test_every_treatment_is_counted_in_the_notes_as_in_memory(pair):
     loaded, streamed = (" ".join(survey.notes) for survey in pair)
     for said in ("Empty cells: ", "Missing codes became missing: ", "Reversed items were recoded", "weight zero"):
@@ -154,6 +172,11 @@ def test_what_needs_rows_says_so_in_one_sentence(pair):
         lambda: streamed.frame,
         lambda: fit.scores(streamed),
         lambda: csi.index.respondent_index(streamed, {"q1": 1.0}, streamed.bounds),
+        lambda: csi.index.by_group(streamed, "wave", {"q1": 1.0}, streamed.bounds),
+        lambda: csi.sem.cbsem(streamed, streamed.model),
+        lambda: csi.polychoric.polychoric(streamed),
+        lambda: csi.reliability.item_analysis(streamed, streamed.constructs["Quality"]),
+        lambda: csi.Moments.from_frame(streamed),
     ):
         with pytest.raises(DataError, match=r"has no frame of rows.*scaleout\.write_scores"):
             asked()

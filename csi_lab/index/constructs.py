@@ -185,7 +185,7 @@ def from_items(
     model = PathModel(dict(constructs))  # type: ignore[arg-type]
     choice = _Choice.of(model, bounds, None, target)
     frame = getattr(data, "frame", data)
-    if hasattr(frame, "columns"):
+    if not hasattr(data, "resampled") and hasattr(frame, "columns"):  # a pass over files has checked its answers
         require_answers_inside(_living(data, frame), model.items, choice.low, choice.high)
     simple = getattr(data, "design", None) is None or data.design.simple
     tables, weights, rows, interval = [], [], [], ""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from csi_lab.errors import SpecError, listed
+from csi_lab.settings import is_number
 from csi_lab.study.cells import number
 
 if TYPE_CHECKING:
@@ -38,6 +40,21 @@ class Recode:
         ``"error"``: answers outside the bounds are counted as offences; ``"missing"``: they become missing, counted.
     texts
         Texts that mean "no answer".
+
+    Raises
+    ------
+    SpecError
+        If the bounds are none, a reversed item has none, a code is no number, or ``outside`` is another word.
+
+    Examples
+    --------
+    >>> Recode(1, 10, codes=(99,)).high
+    10
+    >>> Recode(10, 1, outside="drop")
+    Traceback (most recent call last):
+    csi_lab.errors.SpecError: this Recode cannot be used
+      1. low=10, high=1: two numbers are needed, the lower one first
+      2. outside='drop' is unknown; use 'error' or 'missing'
     """
 
     low: float = -np.inf
@@ -46,6 +63,22 @@ class Recode:
     reversed: bool = False
     outside: str = "error"
     texts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        problems = []
+        bounds = is_number(self.low) and is_number(self.high)
+        if not bounds or not self.low < self.high:
+            problems.append(f"low={self.low!r}, high={self.high!r}: two numbers are needed, the lower one first")
+        elif self.reversed and not np.isfinite([self.low, self.high]).all():
+            problems.append("a reversed item needs bounds: give its lowest and its highest answer")
+        if isinstance(self.codes, str) or not all(is_number(code) and code == code for code in self.codes):
+            problems.append(f"codes={self.codes!r}: numbers are needed; texts that mean no answer go into texts=")
+        if isinstance(self.texts, str) or not all(isinstance(text, str) for text in self.texts):
+            problems.append(f"texts={self.texts!r}: a tuple of texts is needed")
+        if self.outside not in ("error", "missing"):
+            problems.append(f"outside={self.outside!r} is unknown; use 'error' or 'missing'")
+        if problems:
+            raise SpecError(listed(problems, "this Recode cannot be used"), problems)
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,7 +264,8 @@ def weights_of(batch: pa.RecordBatch, name: str) -> np.ndarray:
             texts = [
                 x for x in pc.unique(column.dictionary_decode()).to_pylist() if x is not None and number(x) is None
             ]
-            raise ValueError(f"the weights {name!r} hold text: {_few(texts)}; give every row a number")
+            said = f": {_few(texts)}; give every row a number" if texts else ", or are named by a folder; store numbers"
+            raise ValueError(f"the weights {name!r} hold text{said}")
         raise ValueError(f"the weights {name!r} hold {column.type}, not numbers")
     w = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
     bad = ~np.isfinite(w) | (w < 0)
@@ -265,6 +299,8 @@ def _coded(batch: pa.RecordBatch, name: str, required: bool) -> tuple[np.ndarray
     import pyarrow as pa
 
     column = batch.column(name)
+    if pa.types.is_nested(column.type):
+        raise ValueError(f"the column {name!r} holds {column.type}, not labels; store one text or number in each row")
     if pa.types.is_dictionary(column.type) and pa.types.is_floating(column.type.value_type):
         column = column.dictionary_decode()
     single = pa.types.is_float32(column.type)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 NOT_OFFERED = (
     "Not offered in a stream, because rows are needed together: PLSpredict, blindfolding, careless answering, ordinal "
-    "and robust estimates, replicates with missing='em' or 'mean', duplicate ids."
+    "and robust estimates, replicates with missing='em' or 'mean', duplicate ids. CB-SEM takes survey.moments()."
 )
 
 

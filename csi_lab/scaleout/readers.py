@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csi_lab.errors import DataError
+from csi_lab.errors import DataError, SpecError, listed
 from csi_lab.study.cells import number
 
 if TYPE_CHECKING:
@@ -34,11 +34,38 @@ class Form:
         Of the letters; ``None``: UTF-8, and GB18030 where a file is not UTF-8.
     decimal
         Sign of decimals.
+
+    Raises
+    ------
+    SpecError
+        If the delimiter is not one sign, the decimal sign neither point nor comma, or the encoding unknown.
+
+    Examples
+    --------
+    >>> Form(";", decimal=",").delimiter
+    ';'
     """
 
     delimiter: str | None = None
     encoding: str | None = None
     decimal: str = "."
+
+    def __post_init__(self) -> None:
+        problems = []
+        single = isinstance(self.delimiter, str) and len(self.delimiter) == 1 and self.delimiter not in '"\r\n'
+        if self.delimiter is not None and not single:
+            problems.append(f"delimiter={self.delimiter!r}: one sign is needed, such as ',', ';' or '\\t'")
+        if self.decimal not in (".", ","):
+            problems.append(f"decimal={self.decimal!r}: a point or a comma is needed")
+        try:
+            # Lookups such as "hex" exist but do not decode text.
+            known = codecs.lookup(self.encoding or "utf-8")._is_text_encoding
+        except (LookupError, TypeError, ValueError):
+            known = False
+        if not known:
+            problems.append(f"encoding={self.encoding!r} is unknown; use a name such as 'utf-8', 'gb18030' or 'cp1252'")
+        if problems:
+            raise SpecError(listed(problems, "this Form cannot be used"), problems)
 
 
 def form_of(file: Path, form: Form) -> tuple[dict[str, str], int]:

@@ -250,7 +250,7 @@ def recodes_of_items(items: Sequence[str] | Mapping[str, Recode]) -> dict[str, R
     Raises
     ------
     SpecError
-        If no item is named, one is named twice, or a reversed one has no bounds.
+        If no item is named, one is named twice, a name is none, or a meaning is no :class:`Recode`.
 
     Examples
     --------
@@ -261,14 +261,15 @@ def recodes_of_items(items: Sequence[str] | Mapping[str, Recode]) -> dict[str, R
         recodes = dict(items)
     else:
         items = [items] if isinstance(items, str) else list(items)
+        if unnamed := [x for x in items if not isinstance(x, (str, int, np.integer))]:
+            raise SpecError(f"items are named by their columns, a list of texts; got {unnamed[:4]}")
         recodes = {name: Recode() for name in items}
         if len(recodes) < len(items):
             raise SpecError(f"items are named twice: {sorted({n for n in items if items.count(n) > 1})}")
     if not recodes:
         raise SpecError("no items given")
-    unbounded = [n for n, r in recodes.items() if r.reversed and not np.isfinite([r.low, r.high]).all()]
-    if unbounded:
-        raise SpecError(f"reversed items without bounds: {unbounded}; give their lowest and highest answer")
+    if odd := {n: r for n, r in recodes.items() if not isinstance(r, Recode)}:
+        raise SpecError(f"items without a meaning: {odd}; give each a Recode(low, high, codes=...)")
     return recodes
 
 

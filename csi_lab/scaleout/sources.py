@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from csi_lab.answers import require_columns
-from csi_lab.errors import CsiLabWarning, DataError, listed
+from csi_lab.errors import CsiLabWarning, DataError, SpecError, listed
 from csi_lab.scaleout.files import Listing, listing_of, shown_source
 from csi_lab.scaleout.readers import FORMATS, Form, batches_of, encoding_of, form_of, require_distinct
 
@@ -113,6 +113,8 @@ def parts_of(source: Any, columns: Sequence[str], form: Form | None = None) -> l
     ------
     DataError
         If nothing is there, or files are damaged or lack columns: all of them are named.
+    SpecError
+        If ``form`` is no :class:`Form`.
 
     Warns
     -----
@@ -128,6 +130,8 @@ def parts_of(source: Any, columns: Sequence[str], form: Form | None = None) -> l
     import pyarrow as pa
     import pyarrow.dataset as ds
 
+    if form is not None and not isinstance(form, Form):
+        raise SpecError(f"form={form!r} is no Form; give csi_lab.scaleout.Form(delimiter, encoding, decimal)")
     if odd := [c for c in columns if not isinstance(c, str)]:
         raise DataError(
             f"columns named by numbers and not by text: {odd}; rename them with "

@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 
 
 class NoRowsError(DataError, AttributeError):
-    """Rows are asked for that were never in memory together."""
+    """Rows are asked for that were never in memory together.
+
+    An AttributeError too, so that a function which can do without rows finds that there is no such attribute.
+    """
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,16 +77,17 @@ class StreamedSurvey(Stated):
     @property
     def frame(self) -> NoReturn:
         """There is none: the rows were never in memory together."""
-        raise self._no_rows()
+        raise NoRowsError(self._no_rows)
 
     @property
     def columns(self) -> NoReturn:
         """There are none, as there is no frame."""
-        raise self._no_rows()
+        # No AttributeError: a function that looks for columns needs rows, and should say why there are none.
+        raise DataError(self._no_rows)
 
-    def _no_rows(self) -> NoRowsError:
-        # An AttributeError too, so that a function which can do without rows finds that there is no such attribute.
-        return NoRowsError(
+    @property
+    def _no_rows(self) -> str:
+        return (
             f"the survey {self.name!r} was read in a stream and has no frame of rows. Scores and index of every "
             f"respondent are written by csi_lab.scaleout.write_scores(survey, fit, folder). {NOT_OFFERED}"
         )
