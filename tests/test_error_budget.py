@@ -111,6 +111,8 @@ def test_surveys_without_respondents_are_counted(people):
         ({"interviewer_sd": 2}, SpecError, ["interviewers="]),
         ({"processing_rate": 0.1}, SpecError, ["processing_values="]),
         ({"processing_rate": 2, "processing_values": [1]}, SpecError, ["processing_rate=2"]),
+        ({"response": np.full(4000, "0.5")}, DataError, ["response is not a number for every unit"]),
+        ({"rng": "seed"}, SpecError, ["rng='seed'"]),
         ({"processing_values": ["a"]}, SpecError, ["list of numbers"]),
     ],
 )
@@ -121,9 +123,29 @@ def test_bad_settings_are_named(people, settings, error, words):
         assert word in str(raised.value)
 
 
+def test_a_series_goes_by_its_index(people):
+    """Probabilities in another order of rows belong to the same people."""
+    known = error_budget(people, "csi", n=60, response="answers", repeats=40, rng=3).table
+    mixed = people["answers"].sample(frac=1, random_state=4)
+    found = error_budget(people, "csi", n=60, response=mixed, repeats=40, rng=3).table
+    pd.testing.assert_frame_equal(found, known)
+    with pytest.raises(DataError, match="response are a Series with another index"):
+        error_budget(people, "csi", n=60, response=mixed.set_axis(range(1, len(mixed) + 1)), repeats=40)
+
+
+@pytest.mark.parametrize("constant", [0.1, 5.0, 1e8 / 3])
+def test_equal_answers_have_no_source_of_error(people, constant):
+    found = error_budget(people.assign(same=constant), "same", n=60, repeats=20, rng=3)
+    assert (found.table[["bias", "variance", "mse"]] == 0).all().all()
+    assert "no source brings any error" in str(found)
+    assert "nan" not in str(found)
+
+
 def test_bad_populations_are_refused(people):
     with pytest.raises(DataError, match="no column 'index'"):
         error_budget(people, "index", n=10)
+    with pytest.raises(DataError, match=r"no column \['csi'\]"):
+        error_budget(people, ["csi"], n=10)
     with pytest.raises(DataError, match="missing or infinite for 1"):
         error_budget(people.assign(csi=[np.nan] + [1.0] * 3999), "csi", n=10)
     with pytest.raises(DataError, match="DataFrame"):

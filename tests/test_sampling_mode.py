@@ -17,7 +17,7 @@ from csi_lab.sampling.mode.decision import (
     topsis,
     variation_weights,
 )
-from csi_lab.sampling.mode.hierarchy import ahp
+from csi_lab.sampling.mode.hierarchy import RANDOM_INDEX, ahp
 
 MODES = ["telephone", "intercept", "household", "mail", "web"]
 
@@ -102,11 +102,34 @@ def test_inconsistent_judgements_are_said_first():
 
 
 def test_ratio_is_unknown_where_no_random_index_is_known():
-    found = ahp(np.ones((10, 10)))
+    found = ahp(np.ones((11, 11)))
     assert np.isnan(found.consistency_ratio)
     assert not found.consistent
-    assert "CR = unknown" in str(found)
-    assert ahp(np.ones((10, 10)), random_index={10: 1.49}).consistent
+    assert "CR = unknown (no random index for 11 criteria)" in str(found)
+    assert ahp(np.ones((11, 11)), random_index={11: 1.51}).consistent
+
+
+@pytest.mark.parametrize("k", range(4, 11))
+def test_random_indices_are_means_of_random_judgements(k):
+    """Judgements 1/9 to 9 at random: Saaty's rounded means of a few hundred matrices, met within their own error."""
+    scale = np.array([*(1 / np.arange(9, 1, -1)), *np.arange(1, 10)])
+    draws = 2000
+    a = np.ones((draws, k, k))
+    first, second = np.triu_indices(k, 1)
+    a[:, first, second] = np.random.default_rng(k).choice(scale, (draws, len(first)))
+    a[:, second, first] = 1 / a[:, first, second]
+    index = (np.linalg.eigvals(a).real.max(axis=-1) - k) / (k - 1)
+    # Saaty's own sample of 500 has an error of sd / sqrt(500); ours adds half of that, rounding .005.
+    assert RANDOM_INDEX[k] == pytest.approx(index.mean(), abs=3 * index.std() * np.sqrt(1 / 500 + 1 / draws) + 0.005)
+
+
+def test_the_shipped_criteria_have_a_consistency_ratio():
+    names = list(criteria().scores.index)
+    rank = np.arange(len(names), 0, -1)
+    judged = pd.DataFrame(rank[:, None] / rank, names, names)
+    assert ahp(judged).consistency_ratio == pytest.approx(0, abs=1e-12)
+    judged.iloc[0, 9], judged.iloc[9, 0] = 1 / 9, 9
+    assert ahp(judged).consistency_ratio > 0.05
 
 
 @pytest.mark.parametrize(
@@ -118,6 +141,9 @@ def test_ratio_is_unknown_where_no_random_index_is_known():
         ([[2, 1], [1, 1]], SpecError, "diagonal"),
         ([[1, 2, 3], [0.5, 1, 2]], DataError, "square"),
         ([["1", "three"], ["1/3", "1"]], DataError, "numbers"),
+        ([["1", "2"], ["0.5", "1"]], DataError, "numbers"),
+        ([[1, 2], [1]], DataError, "numbers"),
+        (pd.DataFrame([[1, None], [1, 1]], ["a", "b"], ["a", "b"]).astype("Int64"), SpecError, "absent: a over b"),
         (pd.DataFrame(np.eye(2), ["a", "b"], ["b", "a"]), DataError, "same criteria"),
         (pd.DataFrame(np.ones((2, 2)), ["a", "a"], ["a", "a"]), DataError, "twice"),
     ],
@@ -270,6 +296,7 @@ def test_varied_weights_are_the_choice_at_those_weights(matrix):
     ("change", "error", "words"),
     [
         (lambda m: m.assign(web="good"), DataError, "not numbers in ['web']"),
+        (lambda m: m.assign(web="3"), DataError, "not numbers in ['web']"),
         (lambda m: m.assign(web=np.nan), DataError, "cost / web"),
         (lambda m: -m, DataError, "negative"),
         (lambda m: m[["web"]], DataError, "nothing to choose"),
@@ -292,7 +319,9 @@ def test_bad_matrices_are_refused(matrix, change, error, words):
         ({"weights": [-1] + [1] * 9}, ["['cost']"]),
         ({"weights": [0] * 10}, ["all weights are zero"]),
         ({"weights": ["a"] * 10}, ["not numbers"]),
+        ({"weights": ["1"] * 10}, ["weights are text"]),
         ({"method": "best"}, ["method='best'"]),
+        ({"method": ["sum"]}, ["method=['sum']"]),
         ({"budget": 100}, ["all three"]),
         ({"cost": {"web": 1, "fax": 2}, "interviews": 0, "budget": -1},
          ["lacks the modes", "unknown modes ['fax']", "interviews=0", "budget=-1"]),
@@ -303,6 +332,28 @@ def test_bad_settings_are_named(settings, words):
         choose(**settings)
     for word in words:
         assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: ahp(np.eye(1), cut="low"), "cut='low' must be a finite number"),
+        (lambda: ahp(np.eye(1), tolerance=None), "tolerance=None must be a finite number"),
+        (lambda: ahp(np.eye(1), random_index=0.58), "random_index=0.58 must map"),
+        (lambda: combined_weights(None), "a list of two or more sets of weights, got NoneType"),
+        (lambda: choose().shares(10, rng="seed"), "rng='seed' must be a whole number"),
+    ],
+)
+def test_settings_of_the_wrong_type_are_named(call, words):
+    with pytest.raises(SpecError) as error:
+        call()
+    assert words in str(error.value)
+
+
+def test_scores_of_any_size_are_compared(matrix):
+    """Squares of 1e200 have no number; closeness knows no units."""
+    huge = choose(matrix * 1e200, method="topsis")
+    assert huge.table["topsis"].tolist() == pytest.approx(choose(matrix, method="topsis").table["topsis"].tolist())
 
 
 def test_flat_criteria_are_named_by_critic(matrix):

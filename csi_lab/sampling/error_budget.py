@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from csi_lab.answers import aligned
 from csi_lab.errors import DataError, EstimationError, SpecError, listed
+from csi_lab.sampling.estimate.linear import ROUNDING
 from csi_lab.sampling.size.sample_size import is_number, not_whole, refuse
+from csi_lab.settings import generator
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,11 +98,16 @@ class ErrorBudget:
         total = self.table.loc["total"]
         sources = self.table.drop(index=["interaction", "total"])
         largest = sources["mse"].idxmax()
+        which = (
+            f"largest source: {largest} ({sources.loc[largest, 'share']:.0%} of the MSE); interaction "
+            f"{self.table.loc['interaction', 'share']:.0%}"
+            if total["mse"] > 0
+            else "no source brings any error"
+        )
         lines = [
             f"error budget of the mean of {self.column}: root MSE {np.sqrt(total['mse']):.3f} "
             f"(bias {total['bias']:+.3f}, variance {total['variance']:.4f}); truth {self.truth:.3f}",
-            f"  largest source: {largest} ({sources.loc[largest, 'share']:.0%} of the MSE); interaction "
-            f"{self.table.loc['interaction', 'share']:.0%}",
+            f"  {which}",
             f"  {self.repeats} surveys of {self.n} drawn, {self.respondents:.1f} respondents on average",
         ]
         if self.failed:
@@ -149,7 +157,8 @@ def error_budget(
     n
         Units drawn; those who respond are fewer.
     covered
-        Truth value per unit: is it on the frame? A column name or array; ``None``: all are.
+        Truth value per unit: is it on the frame? A column name, a Series (by its index) or an array (by position);
+        ``None``: all are.
     response
         Probability to respond per unit, 0 to 1: a number, column name or array; ``None``: all respond.
     shift
@@ -223,7 +232,7 @@ def error_budget(
         else "",
     )
     truth = float(y.mean())
-    generator = np.random.default_rng(rng)
+    source = generator(rng)
     field = _Field(
         y=y,
         inside=inside,
@@ -235,7 +244,7 @@ def error_budget(
         rate=float(processing_rate),
         wrong=np.zeros(1) if wrong is None else wrong,
     )
-    errors, counts = zip(*field.surveys(int(n), int(repeats), generator), strict=True)
+    errors, counts = zip(*field.surveys(int(n), int(repeats), source), strict=True)
     error, respondents = np.concatenate(errors), np.concatenate(counts)
     kept = respondents > 0
     # A sample in which nobody answers says nothing of non-response alone either.
@@ -243,6 +252,8 @@ def error_budget(
     if kept.sum() < 2:
         raise EstimationError(f"nobody answered in {int((~kept).sum())} of {repeats} surveys; raise n or the response")
     error = error[kept]
+    # Means of equal values differ by rounding, which is nobody's error.
+    error[np.abs(error) <= ROUNDING * np.abs(y).max()] = 0.0
     table = _moments(error)
     given = {
         "coverage": not inside.all(),
@@ -401,17 +412,23 @@ def _population(
 
 
 def _array(frame: pd.DataFrame, given: Any, what: str, problems: list[str], *, as_column: bool = False) -> np.ndarray:
-    """Numbers per unit from a number, a column or an array; problems are noted."""
+    """Numbers per unit from a number, a column, a Series by its index or an array by position; problems are noted."""
     size = len(frame)
     if isinstance(given, str) or as_column:
-        if given not in frame.columns:
+        if not isinstance(given, Hashable) or given not in frame.columns:
             problems.append(
                 f"{what}: the population has no column {given!r}; it has {list(map(str, frame.columns))[:8]}"
             )
             return np.zeros(size)
         given, what = frame[given], f"{what} {given!r}"
     try:
+        given = aligned(given, frame, what)
+        if any(isinstance(v, str) for v in np.asarray(given, dtype=object).ravel()):
+            raise TypeError  # text that looks like a number is text
         values = np.asarray(given, dtype=float)
+    except DataError as error:
+        problems.append(str(error))
+        return np.zeros(size)
     except (TypeError, ValueError):
         problems.append(f"{what} is not a number for every unit")
         return np.zeros(size)

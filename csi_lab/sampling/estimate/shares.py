@@ -13,7 +13,7 @@ from csi_lab.design import Design
 from csi_lab.errors import DataError, SpecError
 from csi_lab.sampling.estimate.collecting import categories_of, linear_estimates, only
 from csi_lab.sampling.estimate.linear import Degrees, Gaps, Respondents
-from csi_lab.sampling.estimate.results import Estimate, Estimates, critical, enumerated
+from csi_lab.sampling.estimate.results import Estimate, Estimates, critical, enumerated, wilson
 from csi_lab.sampling.estimate.stage_variance import Lonely
 from csi_lab.settings import require_level
 
@@ -114,10 +114,7 @@ def _bounded(found: Estimates, interval: Ends) -> Estimates:
             low, high = special.expit(middle - half), special.expit(middle + half)
         else:
             n = np.where(edge, t["n"] / t["deff_kish"], t["n"] / t["deff_replace"])
-            square = quantile_**2
-            centre = (p + square / (2 * n)) / (1 + square / n)
-            half = quantile_ / (1 + square / n) * np.sqrt(p * (1 - p) / n + square / (4 * n**2))
-            low, high = np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
+            low, high = wilson(np.clip(p, 0.0, 1.0), n, quantile_)
     if interval != "wilson":
         low, high = np.where(edge, np.nan, low), np.where(edge, np.nan, high)
     table = t.assign(low=low, high=high)

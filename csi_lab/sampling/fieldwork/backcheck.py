@@ -15,8 +15,9 @@ from scipy import special
 from csi_lab.answers import require_numbers
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.percent import percent
+from csi_lab.sampling.estimate.results import wilson_of_counts
 from csi_lab.sampling.fieldwork.columns import require_present
-from csi_lab.sampling.size.sample_size import SampleSize, is_number, not_share, not_whole, quantile, refuse
+from csi_lab.sampling.size.sample_size import SampleSize, is_number, not_share, not_whole, refuse
 from csi_lab.settings import generator, require_level
 
 if TYPE_CHECKING:
@@ -344,7 +345,7 @@ def backcheck_agreement(
     count = known.sum(axis=0)
     if not count.sum():
         raise EstimationError(f"nothing to compare: {len(checked)} of {len(again)} back-checks match an interview")
-    share, low, high = wilson(agree.sum(axis=0), count, level)
+    share, low, high = wilson_of_counts(agree.sum(axis=0), count, level)
     table = pd.DataFrame(
         {
             "compared": count,
@@ -363,7 +364,7 @@ def backcheck_agreement(
     residual = (own - value * per)[used]
     se = math.sqrt(m / max(m - 1, 1) * float((residual**2).sum())) / float(per.sum())
     worth = value * (1 - value) / se**2 if se > 0 else float(m)
-    _, overall_low, overall_high = wilson(np.array(value * worth), np.array(worth), level)
+    _, overall_low, overall_high = wilson_of_counts(np.array(value * worth), np.array(worth), level)
     by_interview = pd.Series(
         np.divide(own, per, out=np.full(len(per), np.nan), where=used), index=checked, name="agreement"
     )
@@ -390,24 +391,6 @@ def _kind(values: pd.Series) -> str:
     if all(isinstance(v, str) for v in given):
         return "text"
     return "numbers" if all(isinstance(v, (int, float, np.number)) for v in given) else "other"
-
-
-def wilson(count: np.ndarray, n: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Share, low and high end of Wilson's interval, elementwise; NaN where n is 0.
-
-    Examples
-    --------
-    >>> [round(float(v), 4) for v in wilson(np.array(67), np.array(250), 0.95)]
-    [0.268, 0.2169, 0.3261]
-    """
-    count, n = np.asarray(count, dtype=float), np.asarray(n, dtype=float)
-    z2 = quantile(level) ** 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        p = count / n
-        centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-        half = np.sqrt(z2 * p * (1 - p) / n + z2**2 / (4 * n**2)) / (1 + z2 / n)
-    # The ends at none and all are 0 and 1 exactly, not up to rounding.
-    return p, np.where(p == 0, 0.0, centre - half), np.where(p == 1, 1.0, centre + half)
 
 
 def _found(m: np.ndarray, k: np.ndarray, c: np.ndarray) -> np.ndarray:

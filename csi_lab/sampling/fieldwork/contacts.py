@@ -12,7 +12,7 @@ from scipy import special
 
 from csi_lab.errors import DataError, SpecError
 from csi_lab.percent import percent
-from csi_lab.sampling.fieldwork.backcheck import wilson
+from csi_lab.sampling.estimate.results import wilson_of_counts
 from csi_lab.sampling.fieldwork.columns import require_present, shown_rows
 from csi_lab.settings import require_level
 
@@ -258,7 +258,7 @@ def contact_record(
     # Only the first complete of a case is an interview; whatever follows it came after.
     first, after = complete & (done == 1), (done > 0) & ~(complete & (done == 1))
     attempts, chi2, df, p = _by_attempt(attempt, first, len(cases), level)
-    rate, low, high = (float(v) for v in wilson(np.array(counts["I"]), np.array(len(calls)), level))
+    rate, low, high = (float(v) for v in wilson_of_counts(np.array(counts["I"]), np.array(len(calls)), level))
     known = counts["I"] > 0
     return ContactRecord(
         value=1 / rate if known else float("nan"),
@@ -289,7 +289,7 @@ def _rates(counts: Mapping[str, int], level: float) -> pd.DataFrame:
         "cooperation_able": (counts["I"], met - counts["O"]),
     }
     above, of = (np.array(v, dtype=float) for v in zip(*parts.values(), strict=True))
-    estimate, low, high = wilson(above, of, level)
+    estimate, low, high = wilson_of_counts(above, of, level)
     with np.errstate(invalid="ignore", divide="ignore"):
         se = np.sqrt(estimate * (1 - estimate) / of)
     columns = {"estimate": estimate, "se": se, "low": low, "high": high, "of": of.astype(int)}
@@ -304,7 +304,7 @@ def _by_attempt(
 
     calls = np.bincount(attempt)[1:]
     completes = np.bincount(attempt, weights=complete)[1:]
-    estimate, low, high = wilson(completes, calls, level)
+    estimate, low, high = wilson_of_counts(completes, calls, level)
     p = completes.sum() / calls.sum()
     number = np.arange(1, len(calls) + 1)
     table = pd.DataFrame(

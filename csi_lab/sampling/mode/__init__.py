@@ -32,6 +32,7 @@ from csi_lab.sampling.mode.decision import (
 from csi_lab.sampling.mode.hierarchy import AHPResult, ahp
 from csi_lab.sampling.mode.sensitivity import turning_points, varied_weights, winning_shares
 from csi_lab.sampling.size.sample_size import is_number, not_positive, not_whole, refuse
+from csi_lab.settings import generator
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -183,7 +184,7 @@ class ModeChoice:
             if concentration is not None and (self.weights == 0).any()
             else "",
         )
-        return winning_shares(self.scores, self.weights, self.method, draws, np.random.default_rng(rng), concentration)
+        return winning_shares(self.scores, self.weights, self.method, draws, generator(rng), concentration)
 
     def turning_points(self) -> pd.DataFrame:
         """The weight of each criterion at which the winner changes, the other weights keeping their proportions.
@@ -304,7 +305,7 @@ def choose(
     matrix = criteria().scores if matrix is None else matrix
     x = require_scores(matrix)
     names, modes = [str(name) for name in matrix.index], [str(mode) for mode in matrix.columns]
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise SpecError(f"method={method!r} is unknown; use one of {list(METHODS)}")
     if isinstance(weights, AHPResult):
         weights = weights.weights

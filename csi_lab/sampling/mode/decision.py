@@ -69,6 +69,9 @@ def topsis(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     [0.68, 0.32]
     """
     x = np.asarray(scores, dtype=float)
+    # Closeness knows no units; without them, squares of any scores have a value.
+    peak = x.max(axis=-1, keepdims=True)
+    x = np.divide(x, peak, out=np.zeros_like(x), where=peak > 0)
     length = np.sqrt((x**2).sum(axis=-1, keepdims=True))
     v = np.asarray(weights, dtype=float)[..., None] * np.divide(x, length, out=np.zeros_like(x), where=length > 0)
     to_best = np.sqrt(((v - v.max(axis=-1, keepdims=True)) ** 2).sum(axis=-2))
@@ -229,6 +232,8 @@ def combined_weights(sets: Sequence[Any], *, rule: Rule = "product") -> pd.Serie
 
     if rule not in ("product", "mean"):
         raise SpecError(f"rule={rule!r} is unknown; use 'product' or 'mean'")
+    if isinstance(sets, (str, Mapping)) or not isinstance(sets, Sequence):
+        raise SpecError(f"need a list of two or more sets of weights, got {type(sets).__name__}")
     if len(sets) < 2:
         raise SpecError(f"need two or more sets of weights, got {len(sets)}")
     names = [str(name) for name in pd.Series(sets[0]).index]
@@ -257,12 +262,12 @@ def require_scores(matrix: pd.DataFrame) -> np.ndarray:
             problems.append(f"{what} stand twice: {twice}")
     if matrix.shape[0] < 1 or matrix.shape[1] < 2:
         problems.append(f"{matrix.shape[0]} criteria and {matrix.shape[1]} alternatives: nothing to choose from")
-    try:
-        x = matrix.to_numpy(dtype=float, na_value=np.nan)
-    except (TypeError, ValueError):
-        text = [str(c) for c in matrix.columns if matrix[c].dtype.kind not in "iufb"]
+    # Text that looks like a number is text.
+    text = [str(c) for i, c in enumerate(matrix.columns) if not all(map(_numeric, matrix.iloc[:, i]))]
+    if text:
         problems.append(f"scores are not numbers in {text}")
     else:
+        x = matrix.to_numpy(dtype=float, na_value=np.nan)
         for what, wrong in (("absent or infinite", ~np.isfinite(x)), ("negative", x < 0)):
             at = [f"{matrix.index[j]} / {matrix.columns[i]}" for j, i in zip(*np.nonzero(wrong), strict=True)]
             if at:
@@ -294,9 +299,12 @@ def require_weights(weights: Any, names: Sequence[str]) -> np.ndarray:
     else:
         values = weights
     try:
-        w = np.asarray(values, dtype=float)
+        listed_weights = list(values)
+        w = np.asarray(listed_weights, dtype=float)
     except (TypeError, ValueError):
         raise SpecError(f"weights are not numbers: {values!r}") from None
+    if any(isinstance(value, str) for value in listed_weights):
+        raise SpecError(f"weights are text, not numbers: {listed_weights!r}")
     if w.shape != (len(names),):
         raise SpecError(f"weights have shape {w.shape}; there are {len(names)} criteria: {list(names)}")
     wrong = [n for n, value in zip(names, w, strict=True) if not (np.isfinite(value) and value >= 0)]
@@ -305,6 +313,12 @@ def require_weights(weights: Any, names: Sequence[str]) -> np.ndarray:
     if not w.sum() > 0:
         raise SpecError("all weights are zero; give at least one criterion weight")
     return w / w.sum()
+
+
+def _numeric(value: Any) -> bool:
+    """Whether this is a number, or nothing."""
+    missing = value is None or value != value or type(value).__name__ == "NAType"
+    return bool(missing) or isinstance(value, (int, float, np.number))
 
 
 def _normalised(values: np.ndarray, matrix: pd.DataFrame) -> pd.Series:

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from csi_lab.errors import DataError, SpecError, listed
+from csi_lab.settings import require_cutoff
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
 # Mean consistency index of random reciprocal matrices by their order (Saaty 1980, as remembered; Saaty's own tables
-# differ in the second decimal). With one or two criteria no contradiction is possible.
+# differ in the second decimal, and larger simulations give 0.52 for three). With one or two criteria no contradiction
+# is possible. Ten are the criteria of the shipped matrix.
 RANDOM_INDEX: Mapping[int, float] = {
-    1: 0.0, 2: 0.0, 3: 0.58, 4: 0.90, 5: 1.12, 6: 1.24, 7: 1.32, 8: 1.41, 9: 1.45
+    1: 0.0, 2: 0.0, 3: 0.58, 4: 0.90, 5: 1.12, 6: 1.24, 7: 1.32, 8: 1.41, 9: 1.45, 10: 1.49
 }  # fmt: skip
 # Saaty (1980): judgements with a consistency ratio above this should be looked at again.
 CONSISTENCY_CUT = 0.10
@@ -70,7 +72,10 @@ class AHPResult:
     def __str__(self) -> str:
         shown = ", ".join(f"{name} {weight:.3f}" for name, weight in self.weights.items())
         ratio = f"lambda_max = {self.lambda_max:.4f}, CI = {self.consistency_index:.4f}, CR = "
-        ratio += f"{self.consistency_ratio:.4f}" if np.isfinite(self.consistency_ratio) else "unknown"
+        known = np.isfinite(self.consistency_ratio)
+        ratio += (
+            f"{self.consistency_ratio:.4f}" if known else f"unknown (no random index for {len(self.weights)} criteria)"
+        )
         lines = [f"AHP weights: {shown}", f"  {ratio}"]
         if self.consistency_ratio > self.cut:
             (a, b), row = self.comparisons.index[0], self.comparisons.iloc[0]
@@ -106,7 +111,7 @@ def ahp(
         k x k matrix, DataFrame or array: how many times more important the row is than the column, usually 1/9 to 9.
         The diagonal is 1 and each pair is the reciprocal of its mirror image; write 1/3, not 0.33.
     random_index
-        Order k to mean CI of random matrices.
+        Order k to mean CI of random matrices, shipped for k up to 10; CR is unknown for others.
     cut
         Ratios above this are called inconsistent in the result.
     tolerance
@@ -121,7 +126,7 @@ def ahp(
     DataError
         If the matrix is not square, has other names for rows and columns, or holds text.
     SpecError
-        If judgements are absent, not positive, or not reciprocal; all pairs are named.
+        If judgements are absent, not positive, or not reciprocal (all pairs are named), or a setting is no number.
 
     References
     ----------
@@ -135,6 +140,10 @@ def ahp(
     """
     import pandas as pd
 
+    require_cutoff(cut, "cut")
+    require_cutoff(tolerance, "tolerance")
+    if not isinstance(random_index, Mapping):
+        raise SpecError(f"random_index={random_index!r} must map the number of criteria to a mean consistency index")
     names, a = _matrix(pairwise)
     k = len(names)
     first, second = np.triu_indices(k, 1)
@@ -159,7 +168,8 @@ def ahp(
     weights = np.abs(vectors[:, top].real)
     weights = weights / weights.sum()
     lambda_max = float(values[top].real)
-    index = (lambda_max - k) / (k - 1) if k > 1 else 0.0
+    # The largest eigenvalue is k or more; rounding may put it at k - 1e-15.
+    index = max(0.0, (lambda_max - k) / (k - 1)) if k > 1 else 0.0
     known = random_index.get(k, np.nan)
     ratio = index / known if known > 0 else (0.0 if k <= 2 else np.nan)
     said, found = a[first, second], weights[first] / weights[second]
@@ -179,7 +189,12 @@ def ahp(
 def _matrix(pairwise: Any) -> tuple[list[str], np.ndarray]:
     """Names and numbers of a square matrix."""
     try:
-        a = np.asarray(pairwise, dtype=float)
+        cells = np.asarray(pairwise, dtype=object)
+        # Text that looks like a number is text.
+        if any(isinstance(cell, str) for cell in cells.ravel()):
+            raise TypeError
+        frame = hasattr(pairwise, "columns")
+        a = pairwise.to_numpy(dtype=float, na_value=np.nan) if frame else np.asarray(pairwise, dtype=float)
     except (TypeError, ValueError):
         raise DataError("pairwise comparisons must be numbers; write 1/3 as a number") from None
     if a.ndim != 2 or a.shape[0] != a.shape[1] or not len(a):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from csi_lab.sampling.estimate.results import wilson_of_counts
 from csi_lab.sampling.mode.decision import RULES, Method
 
 if TYPE_CHECKING:
@@ -84,15 +85,13 @@ def winning_shares(
     trial = rng.dirichlet(parameters, size=int(draws))
     values = RULES[method](scores.to_numpy(dtype=float), trial)
     wins = np.bincount(_first(values), minlength=scores.shape[1])
-    share, z2 = wins / draws, 1.959963984540054**2
-    centre = (share + z2 / (2 * draws)) / (1 + z2 / draws)
-    half = np.sqrt(z2 * share * (1 - share) / draws + z2**2 / (4 * draws**2)) / (1 + z2 / draws)
+    share, low, high = wilson_of_counts(wins, draws, 0.95)
     table = pd.DataFrame(
         {
             "estimate": share,
             "se": np.sqrt(share * (1 - share) / draws),
-            "low": np.maximum(centre - half, 0.0),
-            "high": np.minimum(centre + half, 1.0),
+            "low": low,
+            "high": high,
             "wins": wins,
         },
         index=pd.Index([str(mode) for mode in scores.columns], name="mode"),
