@@ -122,6 +122,7 @@ def bars(
     limits: tuple[float, float] | None = None,
     highlight: str | None = None,
     decimals: int = 1,
+    cut: float | None = None,
     ax: Axes | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> Axes:
@@ -139,6 +140,8 @@ def bars(
         Row to set off by colour.
     decimals
         Of the values.
+    cut
+        Where to draw a dotted line: the cut-off that the bars are judged by.
     ax, labels
         As in :func:`path_diagram`.
 
@@ -160,8 +163,10 @@ def bars(
         raise DataError(f"need a column 'estimate'; the table has {[str(c) for c in table.columns][:8]}")
     names = [str(name) for name in table.index]
     shown, family = _shown(names, labels)
+    shown = {name: tick_text(text) for name, text in shown.items()}
     if ax is None:
-        _, ax = plt.subplots(figsize=(6.4, 0.42 * len(names) + 0.9), layout="constrained")
+        lines = max((text.count("\n") + 1 for text in shown.values()), default=1)
+        _, ax = plt.subplots(figsize=(6.4, max(0.42, 0.2 * lines) * len(names) + 0.9), layout="constrained")
     position = np.arange(len(names))[::-1]
     estimate = table["estimate"].to_numpy(dtype=float)
     colours = [ACCENT if name == highlight or highlight is None else QUIET for name in names]
@@ -187,7 +192,9 @@ def bars(
     ax.set_yticks(position, [shown[name] for name in names])
     for tick in ax.get_yticklabels():
         tick.set(family=family, parse_math=False)
-    ax.set_xlabel(xlabel, parse_math=False)
+    ax.set_xlabel(xlabel, parse_math=False, family=_shown([xlabel], None)[1])
+    if cut is not None:
+        ax.axvline(cut, color=INK, lw=1, ls=":")
     if limits:
         ax.set_xlim(*limits)
     else:
@@ -293,6 +300,19 @@ def _wrapped(text: str) -> str:
     """A label in at most three lines that fit a box."""
     lines = textwrap.wrap(text, 14 if text.isascii() else 8) or [text]
     return "\n".join(lines if len(lines) <= 3 else [*lines[:2], lines[2].rstrip(" ,;:") + " …"])
+
+
+def tick_text(text: str) -> str:
+    """A label in lines short enough to leave room for the picture; whole wordings of questions stand in several.
+
+    Examples
+    --------
+    >>> tick_text("overall perceived quality")
+    'overall perceived quality'
+    >>> tick_text("meets your expectations of a mobile phone operator").splitlines()
+    ['meets your expectations of a', 'mobile phone operator']
+    """
+    return "\n".join(textwrap.wrap(text, 16 if any(map(_is_cjk, text)) else 30)) or text
 
 
 def _between(source: tuple[float, float], target: tuple[float, float], width: float, height: float) -> np.ndarray:

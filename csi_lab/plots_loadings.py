@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from csi_lab.errors import DataError
-from csi_lab.plots import ACCENT, INK, QUIET, _shown
+from csi_lab.plots import ACCENT, INK, QUIET, _is_cjk, _shown, tick_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,8 +50,15 @@ def loading_map(
         raise DataError("there are no loadings to draw")
     names = [str(name) for name in table.index]
     shown, family = _shown(names, labels)
+    shown = {name: tick_text(text) for name, text in shown.items()}
     if ax is None:
-        _, ax = plt.subplots(figsize=(1.8 + 0.75 * values.shape[1], 0.8 + 0.3 * len(names)), layout="constrained")
+        lines = [line for text in shown.values() for line in text.split("\n")]
+        tallest = max(text.count("\n") + 1 for text in shown.values())
+        size = (
+            0.6 + 0.08 * max(map(_columns, lines)) + 0.75 * values.shape[1],
+            0.8 + max(0.3, 0.19 * tallest) * len(names),
+        )
+        _, ax = plt.subplots(figsize=size, layout="constrained")
     ax.imshow(values, cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
     for (i, j), value in np.ndenumerate(values):
         if np.isfinite(value):
@@ -65,6 +72,11 @@ def loading_map(
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     return ax
+
+
+def _columns(text: str) -> int:
+    """Width of a line in Latin letters; a Chinese character takes two."""
+    return sum(2 if _is_cjk(character) else 1 for character in text)
 
 
 def eigenvalue_lines(

@@ -184,6 +184,16 @@ def test_faces(mobi):
     assert ours.to_frame() is ours.items
 
 
+def test_the_picture_shows_intervals_wordings_and_the_cut_off(mobi):
+    ours = item_analysis(mobi, QUALITY, draws=50)
+    ax = ours.plot(labels={"PERQ1": "overall perceived quality of what is offered to you"}, cut=0.25)
+    assert ax.get_yticklabels()[0].get_text() == "overall perceived quality of\nwhat is offered to you"
+    segments = np.array([segment[:, 0] for segment in ax.collections[0].get_segments()])
+    drawn = ours.intervals.loc["item_rest", ["low", "high"]].to_numpy()
+    assert segments == pytest.approx(drawn)
+    assert [line.get_xdata()[0] for line in ax.lines] == [0.25]
+
+
 def test_rows_of_weight_zero_are_no_respondents(mobi):
     w = np.r_[np.zeros(50), np.linspace(1, 2, 200)]
     items = ["PERQ1", "PERQ2", "PERQ3"]

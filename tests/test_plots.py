@@ -14,6 +14,7 @@ import csi_lab as csi
 from csi_lab import CsiLabWarning, DataError, plots
 from csi_lab.layout import label_spots, place
 from csi_lab.moments import Moments
+from csi_lab.plots_loadings import loading_map
 from csi_lab.sem import pls
 
 ZH = {"Image": "企业形象", "Satisfaction": "顾客满意度"}
@@ -110,6 +111,27 @@ def test_with_a_chinese_font_the_labels_are_drawn_without_warning(fit):
         ax = plots.path_diagram(fit, labels=ZH)
         ax.figure.canvas.draw()
     assert any(text.startswith("顾客满意度") for text in written(ax))
+
+
+def test_long_wordings_and_chinese_axis_titles_fit_the_picture():
+    """Whole questions as labels, and a title in Chinese: drawn without a warning of glyphs or of room."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CsiLabWarning)
+        font = plots._cjk_font()
+    if font is None:
+        pytest.skip("no font with Chinese glyphs on this machine")
+    zh = csi.load_survey("mobile").labels("zh")
+    items = [f"{block}{i}" for block in ("IMAG", "PERQ") for i in range(1, 6)] + ["CUSCO", "CUSL2"]
+    table = pd.DataFrame({"estimate": np.linspace(0.2, 0.8, 12)}, index=items)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for ax in (
+            plots.bars(table, xlabel="标记变量", labels=zh, cut=0.3),
+            loading_map(pd.DataFrame({"F1": table["estimate"], "F2": -table["estimate"]}), labels=zh),
+        ):
+            ax.figure.canvas.draw()
+            assert ax.get_window_extent().width > 50
+            assert max(len(line) for t in ax.get_yticklabels() for line in t.get_text().split("\n")) <= 16
 
 
 def test_index_bars_show_values_intervals_and_unit(mobi, ecsi, fit):

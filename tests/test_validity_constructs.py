@@ -246,3 +246,5 @@ def test_results_have_their_faces(mobi, ecsi):
         assert "table" in result._repr_html_()
     assert len(heterotrait_monotrait(mobi, ecsi.constructs).plot().texts) == 21
     assert convergent_validity(fit).plot().get_xlabel() == "AVE"
+    assert [line.get_xdata()[0] for line in convergent_validity(fit, ave=0.6).plot().lines] == [0.6]
+    assert [line.get_xdata()[0] for line in heterotrait_monotrait(mobi, ecsi.constructs).plot().lines] == [0.9]

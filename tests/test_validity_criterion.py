@@ -302,4 +302,36 @@ def test_results_have_their_faces(mobi):
         assert "<table" in result._repr_html_()
         assert str(result) == repr(result)
     assert groups.plot().get_xlabel() == "mean"
-    assert "Harman" in harman(survey).plot().get_xlabel()
+    assert harman(survey).plot().get_xlabel() == "Harman's single-factor check: share of the variance of all items"
+
+
+def test_means_of_groups_have_students_interval_or_that_of_the_draws(mobi):
+    """SciPy's interval of each mean; over draws the same to the order of 1/n; none that would ignore weights."""
+    groups = np.where(mobi["CUSCO"] > 7, "high", "low")
+    table = known_groups(mobi, SATISFACTION, groups).groups
+    for name, row in table.iterrows():
+        x = mobi.loc[groups == name, SATISFACTION].mean(axis=1)
+        ends = stats.t.interval(0.95, len(x) - 1, loc=x.mean(), scale=stats.sem(x))
+        assert [row["low"], row["high"]] == pytest.approx(list(ends), rel=1e-12)
+    drawn = known_groups(mobi, SATISFACTION, groups, draws=1000, rng=1).groups
+    assert drawn["se"].to_numpy() == pytest.approx(table["se"].to_numpy(), rel=0.1)
+    assert (drawn["low"] < drawn["mean"]).all()
+    weighted = known_groups(mobi, SATISFACTION, groups, weights=np.linspace(1, 2, 250)).groups
+    assert weighted[["se", "low", "high"]].isna().all(axis=None)
+
+
+def test_pictures_show_intervals_and_the_cut_off_that_judges(mobi):
+    """The dotted line stands at the cut-off; every bar has its interval."""
+    survey = csi.load_survey("mobile")
+    shown = harman(survey, draws=50, cut=0.4).plot()
+    assert [line.get_xdata()[0] for line in shown.lines] == [0.4]
+    assert len(shown.collections[0].get_segments()) == 2
+    vif = full_collinearity(pls(survey)).plot(labels={"Image": "picture of the firm"})
+    assert [line.get_xdata()[0] for line in vif.lines] == [3.3]
+    assert vif.get_yticklabels()[0].get_text() == "picture of the firm"
+    blocks = {"Satisfaction": SATISFACTION, "Image": ["IMAG1", "IMAG2"]}
+    marked = marker_variable(mobi, "CUSL2", blocks).plot()
+    assert marked.get_xlabel() == "Marker variable CUSL2: partial correlation"
+    assert not marked.lines
+    groups = known_groups(mobi, SATISFACTION, np.where(mobi["CUSCO"] > 7, "high", "low")).plot()
+    assert len(groups.collections[0].get_segments()) == 2

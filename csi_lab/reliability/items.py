@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -143,12 +143,18 @@ class ItemAnalysis:
                 words[item].append(f"{name} {form.format(values[item])} {limit}")
         return pd.Series({item: "; ".join(found) for item, found in words.items()}, name="flags").rename_axis("item")
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Item-rest correlations as bars."""
+    def plot(self, ax: Axes | None = None, labels: Mapping[str, str] | None = None, cut: float = 0.30) -> Axes:
+        """Item-rest correlations as bars, with the cut-off of :meth:`flags` and, where there are any, intervals.
+
+        ``labels`` give items the text shown, e.g. ``survey.labels("zh")``.
+        """
         from csi_lab import plots
 
         table = self.items[["item_rest"]].rename(columns={"item_rest": "estimate"})
-        return plots.bars(table, xlabel="correlation with the sum of the other items", decimals=2, ax=ax)
+        if self.intervals is not None:
+            table = self.intervals.loc["item_rest", ["estimate", "low", "high"]]
+        label = "correlation with the sum of the other items"
+        return plots.bars(table, xlabel=label, decimals=2, cut=cut, ax=ax, labels=labels)
 
     def __str__(self) -> str:
         incomplete = f" ({self.rows - self.n} of {self.rows} rows are incomplete)" if self.rows > self.n else ""

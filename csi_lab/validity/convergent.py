@@ -41,12 +41,12 @@ class ConvergentResult:
         return self.constructs
 
     def plot(self, ax: Axes | None = None, labels: dict[str, str] | None = None) -> Axes:
-        """AVE as bars, with intervals where there are any; see :func:`csi_lab.plots.bars`."""
+        """AVE as bars, with the cut-off and, where there are any, intervals; see :func:`csi_lab.plots.bars`."""
         from csi_lab import plots
 
         table = self.constructs.dropna(subset="estimate")
         columns = ["estimate", "low", "high"] if table["low"].notna().all() else ["estimate"]
-        return plots.bars(table[columns], xlabel="AVE", limits=(0, 1), decimals=2, ax=ax, labels=labels)
+        return plots.bars(table[columns], xlabel="AVE", limits=(0, 1), decimals=2, cut=self.ave, ax=ax, labels=labels)
 
     def __str__(self) -> str:
         judged = self.constructs.dropna(subset="estimate")

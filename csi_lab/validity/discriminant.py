@@ -62,14 +62,14 @@ class HTMTResult:
         return self.table
 
     def plot(self, ax: Axes | None = None, labels: dict[str, str] | None = None) -> Axes:
-        """The ratios as bars, largest first, with intervals where there are any; see :func:`csi_lab.plots.bars`."""
+        """The ratios as bars, largest first, with the cut-off and, where there are any, intervals."""
         from csi_lab import plots
 
         table = self.table.dropna(subset="estimate").sort_values("estimate", ascending=False)
         labels = labels or {}
         table.index = [f"{labels.get(a, a)} - {labels.get(b, b)}" for a, b in table.index]
         columns = ["estimate", "low", "high"] if table["low"].notna().all() else ["estimate"]
-        return plots.bars(table[columns], xlabel=self.ratio.upper(), decimals=2, ax=ax)
+        return plots.bars(table[columns], xlabel=self.ratio.upper(), decimals=2, cut=self.cut, ax=ax)
 
     def __str__(self) -> str:
         failing = [f"{a}-{b} ({v:.3f})" for (a, b), v in self.failing["estimate"].items()]

@@ -34,7 +34,7 @@ class KnownGroupsResult:
     Attributes
     ----------
     groups
-        One row per group: ``n``, ``mean``, ``sd``.
+        One row per group: ``n``, ``mean``, ``sd``, and ``se, low, high`` of the mean.
     pairs
         Index (group, other): ``difference`` of means (first minus second), Cohen's d as ``estimate, se, low, high``,
         Welch's ``t, df, p``, and ``verdict``.
@@ -61,12 +61,12 @@ class KnownGroupsResult:
         return self.pairs
 
     def plot(self, ax: Axes | None = None, labels: dict[str, str] | None = None) -> Axes:
-        """Means of the groups as bars; see :func:`csi_lab.plots.bars`."""
+        """Means of the groups as bars, with intervals where there are any; see :func:`csi_lab.plots.bars`."""
         from csi_lab import plots
 
-        return plots.bars(
-            self.groups.rename(columns={"mean": "estimate"})[["estimate"]], xlabel="mean", ax=ax, labels=labels
-        )
+        table = self.groups.rename(columns={"mean": "estimate"})
+        columns = ["estimate", "low", "high"] if table["low"].notna().all() else ["estimate"]
+        return plots.bars(table[columns], xlabel="mean", ax=ax, labels=labels)
 
     def __str__(self) -> str:
         ends = (
@@ -129,7 +129,8 @@ def known_groups(
     design, weights
         Of a DataFrame; a survey brings its own.
     draws, rng, kind, level
-        Replicates and the kind and level of the intervals. Without draws d has the exact interval of the noncentral t.
+        Replicates and the kind and level of the intervals. Without draws means have Student's interval, d the exact one
+        of the noncentral t.
 
     Returns
     -------
@@ -193,7 +194,7 @@ def known_groups(
     eta = _eta2(point)
     found = None if made is None else made.interval(lambda m: _eta2(m)[..., None], kind=kind, level=level)
     return KnownGroupsResult(
-        groups=_described(names, counts, mean + _centre(score[used]), variance),
+        groups=_described(names, counts, mean, variance, _centre(score[used]), made, simple, kind, level),
         pairs=pairs,
         eta2=float(eta),
         eta2_low=float("nan") if found is None else float(found.low[0]),
@@ -345,7 +346,29 @@ def _centre(score: np.ndarray) -> float:
     return float(score.mean()) if len(score) else 0.0
 
 
-def _described(names: Sequence[str], counts: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> pd.DataFrame:
+def _described(
+    names: Sequence[str],
+    counts: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    centre: float,
+    made: Replicates | None,
+    simple: bool,
+    kind: Kind,
+    level: float,
+) -> pd.DataFrame:
+    """Sizes, means and standard deviations of the groups, means and their ends back on the measure's own scale."""
     import pandas as pd
 
-    return pd.DataFrame({"n": counts, "mean": mean, "sd": np.sqrt(variance)}, index=pd.Index(list(names), name="group"))
+    table = pd.DataFrame(
+        {"n": counts, "mean": mean + centre, "sd": np.sqrt(variance), "se": np.nan, "low": np.nan, "high": np.nan},
+        index=pd.Index(list(names), name="group"),
+    )
+    if made is not None:
+        found = made.interval(lambda m: group_moments(m)[1], kind=kind, level=level)
+        table["se"], table["low"], table["high"] = found.se, found.low + centre, found.high + centre
+    elif simple:
+        table["se"] = table["sd"] / np.sqrt(counts)
+        half = special.stdtrit(counts - 1, 0.5 + level / 2) * table["se"]
+        table["low"], table["high"] = table["mean"] - half, table["mean"] + half
+    return table

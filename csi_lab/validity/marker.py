@@ -132,7 +132,7 @@ def marker_variable(
         f"and at least {smallest:.3f} in size with every construct",
         *left_out(moments.dropped),
     )
-    return MethodBiasResult(f"Marker variable {' + '.join(map(str, own))}", table, n, remarks)
+    return MethodBiasResult(f"Marker variable {' + '.join(map(str, own))}", table, n, "partial correlation", remarks)
 
 
 def composite_correlations(corr: np.ndarray, member: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,27 +35,37 @@ class MethodBiasResult:
         ``estimate, se, low, high`` and ``verdict`` of each quantity; further columns as the check's function says.
     n
         Rows used; 0 where only correlations were given.
+    quantity
+        What the estimates are, in words.
     remarks
         What a reader must know, one sentence each.
+    cut
+        Cut-off of the verdicts; ``None`` where they come from tests.
     """
 
     name: str
     table: pd.DataFrame
     n: int
+    quantity: str
     remarks: tuple[str, ...] = ()
+    cut: float | None = None
 
     def to_frame(self) -> pd.DataFrame:
         """The table, raw numbers."""
         return self.table
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """The estimates as bars, with intervals where there are any; see :func:`csi_lab.plots.bars`."""
+    def plot(self, ax: Axes | None = None, labels: Mapping[str, str] | None = None) -> Axes:
+        """The estimates as bars, with the cut-off and, where there are any, intervals; see :func:`csi_lab.plots.bars`.
+
+        ``labels`` give constructs the text shown, e.g. ``survey.labels("zh")``.
+        """
         from csi_lab import plots
 
-        table = self.table.dropna(subset="estimate").copy()
-        table.index = [" - ".join(map(str, key)) if isinstance(key, tuple) else str(key) for key in table.index]
+        table, text = self.table.dropna(subset="estimate").copy(), labels or {}
+        keys = [key if isinstance(key, tuple) else (key,) for key in table.index]
+        table.index = [" - ".join(text.get(str(part), str(part)) for part in key) for key in keys]
         columns = ["estimate", "low", "high"] if table["low"].notna().all() else ["estimate"]
-        return plots.bars(table[columns], xlabel=self.name, decimals=2, ax=ax)
+        return plots.bars(table[columns], xlabel=f"{self.name}: {self.quantity}", decimals=2, cut=self.cut, ax=ax)
 
     def __str__(self) -> str:
         rows = [
@@ -160,7 +170,8 @@ def harman(
         "no proper one-factor solution" if np.isnan(v) else f"{'below' if v < cut else 'not below'} {cut:.2f}"
         for v in table["estimate"]
     ]
-    return MethodBiasResult("Harman's single-factor check", table, int(moments.n), left_out(moments.dropped))
+    what, remarks = "share of the variance of all items", left_out(moments.dropped)
+    return MethodBiasResult("Harman's single-factor check", table, int(moments.n), what, remarks, cut)
 
 
 def first_component(corr: np.ndarray) -> np.ndarray:
@@ -244,7 +255,8 @@ def full_collinearity(source: Any, *, cut: float = 3.3) -> MethodBiasResult:
     else:
         table = estimate_table(inflation(matrix), names, ["construct"]).assign(se=np.nan, low=np.nan, high=np.nan)
     table["verdict"] = [f"{'above' if v > cut else 'up to'} {cut:g}" for v in table["estimate"]]
-    return MethodBiasResult("Full-collinearity VIF", table, int(source.moments.n) if fitted else 0)
+    n = int(source.moments.n) if fitted else 0
+    return MethodBiasResult("Full-collinearity VIF", table, n, "variance inflation by all other constructs", cut=cut)
 
 
 def inflation(corr: np.ndarray) -> np.ndarray:
