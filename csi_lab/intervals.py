@@ -66,8 +66,13 @@ class Interval:
     __repr__ = __str__
 
 
-def require_interval(kind: Any, level: Any) -> None:
-    """Refuse an unknown kind of interval, or a level that is none.
+def require_interval(kind: Any, level: Any, scale: np.ndarray | None = None) -> None:
+    """Refuse an unknown kind of interval, one that jackknife replicates do not have, or a level that is none.
+
+    Parameters
+    ----------
+    kind, level, scale
+        As in :func:`interval`.
 
     Raises
     ------
@@ -78,9 +83,11 @@ def require_interval(kind: Any, level: Any) -> None:
     --------
     >>> require_interval("bc", 0.9)
     """
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise SpecError(f"kind={kind!r} is unknown; use one of {list(KINDS)}")
     require_level(level)
+    if scale is not None and kind != "normal":
+        raise SpecError(f"jackknife replicates have no {kind} interval; use kind='normal', or a bootstrap method")
 
 
 def interval(
@@ -142,9 +149,7 @@ def interval(
     >>> [round(float(x), 3) for x in (found.low, found.high)]
     [0.025, 0.975]
     """
-    require_interval(kind, level)
-    if scale is not None and kind != "normal":
-        raise SpecError(f"jackknife replicates have no {kind} interval; use kind='normal', or a bootstrap method")
+    require_interval(kind, level, scale)
     if kind == "bca" and jackknife is None:
         raise SpecError("kind='bca' needs jackknife values for its acceleration; use kind='bc' without them")
     if kind == "studentised" and se is None:

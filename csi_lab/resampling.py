@@ -386,7 +386,7 @@ def requested(
             raise SpecError(f"replicates= takes what csi.replicates() makes, not {type(replicates).__name__}")
         chosen = replicates[[str(item) for item in items]]
         if sample is not None:
-            _require_same_sample(chosen.point, sample)
+            require_same_sample(chosen.point, sample)
         return chosen
     if draws is None:
         return None
@@ -398,7 +398,19 @@ def requested(
     return _make(data, items=called, weights=weights, draws=draws, rng=rng, missing=missing)
 
 
-def _require_same_sample(theirs: Moments, mine: Moments) -> None:
+def require_same_sample(theirs: Moments, mine: Moments) -> None:
+    """Refuse replicates that were made from other rows or weights than an estimate.
+
+    Parameters
+    ----------
+    theirs, mine
+        Moments of the whole sample behind the replicates, and those behind the estimate.
+
+    Raises
+    ------
+    DataError
+        With the rows used on either side.
+    """
     # Rounding is small beside an item's spread, and beside its mean where it does not vary.
     size = mine.sd + 1e-8 * np.abs(mine.mean)
     near = np.abs(mine.mean - theirs.mean) <= 1e-9 * (np.abs(mine.mean) + size)

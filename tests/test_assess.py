@@ -28,6 +28,15 @@ SEMINR = [
     ("mobi_mixedB_path.json", "path", {"Image": "B", "Expectation": "B"}),
 ]
 TABLES = [
+    "paths",
+    "weights",
+    "loadings",
+    "cross_loading_estimates",
+    "correlation_estimates",
+    "r2",
+    "r2_adjusted",
+    "total_effects",
+    "indirect_effects",
     "reliability",
     "htmt",
     "htmt2",
@@ -242,6 +251,15 @@ def test_every_table_has_an_interval_and_each_draw_is_what_it_would_be_alone(mob
     assert (found["high"] - alone.quantile(0.975, axis=1)).abs().max() < 1e-6
 
 
+def test_estimates_row_by_row_are_those_of_the_matrices(mobi, ecsi):
+    fit = pls(mobi, ecsi)
+    for (construct, item, other), value in fit.cross_loading_estimates["estimate"].items():
+        assert value == fit.cross_loadings.loc[(construct, item), other]
+    assert len(fit.correlation_estimates) == 21
+    for (a, b), value in fit.correlation_estimates["estimate"].items():
+        assert value == fit.correlations.loc[a, b]
+
+
 def test_a_stack_has_a_column_per_draw(given, ecsi):
     stack = pls(given[0].moments, ecsi)
     assert stack.reliability.shape == (35, 12)
@@ -274,6 +292,11 @@ def test_cutoffs_are_keywords(mobi, ecsi):
     ].unique().tolist() == ["Fornell-Larcker"]
     with pytest.raises(TypeError, match="heterotrait"):
         fit.verdicts(heterotrait=0.9)
+    for wrong in (float("nan"), "0.9", None):
+        with pytest.raises(SpecError, match=f"htmt={wrong!r} must be a finite number"):
+            fit.verdicts(htmt=wrong)
+        with pytest.raises(SpecError, match=f"htmt={wrong!r} must be a finite number"):
+            fit.remarks(htmt=wrong)
     with pytest.raises(SpecError, match="no check is called 'htmt'"):
         fit.verdicts().failing("htmt")
 

@@ -228,6 +228,29 @@ def test_the_fit_names_the_item_that_hardly_loads(mobi, ecsi):
     assert any("CUSL2 (0.20)" in remark for remark in pls(mobi, ecsi).remarks())
 
 
+def test_the_fit_names_the_constructs_that_are_hardly_told_apart(mobi, ecsi):
+    """The four pairs of these data that fail the .90 rule; formed blocks are not judged by it."""
+    fit = pls(mobi, ecsi)
+    pairs = (
+        "Image and Quality (0.93), Image and Satisfaction (0.91), Quality and Satisfaction (0.95), "
+        "Satisfaction and Loyalty (0.96)"
+    )
+    assert f"hardly told apart, HTMT not below 0.90: {pairs}" in str(fit)
+    assert not any("told apart" in remark for remark in fit.remarks(htmt=1.0))
+    formed = pls(mobi, ecsi_mobile({"Quality": "B"})).remarks()
+    assert any("Satisfaction and Loyalty" in remark for remark in formed)
+    assert not any("Quality and" in remark or "and Quality" in remark for remark in formed)
+
+
+def test_scores_of_a_survey_are_those_of_its_frame(mobi, ecsi):
+    fit, survey = pls(mobi, ecsi), csi.load_survey("mobile")
+    assert (fit.scores(survey) == fit.scores(mobi)).all(axis=None)
+    with pytest.raises(DataError, match="need a survey or a DataFrame, got dict"):
+        fit.scores({"CUSA1": 1})
+    with pytest.raises(DataError, match="infinite values: 'CUSA1' in rows 3"):
+        fit.scores(mobi.assign(CUSA1=mobi["CUSA1"].where(mobi.index != 3, np.inf)))
+
+
 def test_a_strong_item_that_points_the_other_way_is_called_reversed_not_weak(mobi, ecsi):
     remarks = pls(mobi.assign(PERQ7=11 - mobi["PERQ7"]), ecsi).remarks()
     assert any("reversed?: PERQ7 (-0.7" in remark for remark in remarks)

@@ -336,6 +336,41 @@ def test_moments_have_no_rows_to_draw(mobi):
         pls(Moments.from_frame(mobi), csi.load_survey("mobile").model).bootstrap()
 
 
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"kind": "bcaa"}, SpecError, "kind='bcaa' is unknown"),
+        ({"kind": "studentised"}, SpecError, "which PLS has not"),
+        ({"level": "95%"}, SpecError, "level='95%' must lie between 0 and 1"),
+        ({"rng": None}, SpecError, "rng=None"),
+        ({"method": "jackknife"}, SpecError, "use kind='normal'"),
+        ({"replicates": 3}, SpecError, "takes what csi.replicates"),
+    ],
+)
+def test_a_bootstrap_that_makes_no_sense_is_refused_when_asked_for(mobi, ecsi, settings, error, message):
+    with pytest.raises(error, match=message):
+        pls(mobi, ecsi).bootstrap(**{"draws": 20} | settings)
+
+
+def test_replicates_of_other_rows_are_refused(mobi, ecsi):
+    """Of a frame in which another item is missing, so that listwise rows differ."""
+    fit = pls(mobi, ecsi)
+    with pytest.raises(DataError, match=r"other rows or weights \(249 rows used there, 250 here\)"):
+        fit.bootstrap(replicates=replicates(mobi[1:], items=ecsi.items, draws=20))
+    given = replicates(mobi, items=ecsi.items, indices=np.random.default_rng(1).integers(0, 250, (20, 250)))
+    with pytest.raises(SpecError, match="use kind='bc'"):
+        fit.bootstrap(replicates=given, kind="bca")
+
+
+def test_a_fit_counts_the_units_that_cannot_be_left_out():
+    """Without its last row x does not vary."""
+    frame = pd.DataFrame({"x": [1] * 11 + [5], "y": np.arange(12) % 5, "z": np.arange(12) % 4})
+    model = csi.PathModel({"X": ["x"], "Y": ["y"], "Z": ["z"]}, {"Z": ["Y"], "Y": ["X"]})
+    fit = pls(frame, model).bootstrap(draws=200, rng=1, kind="bca")
+    assert "1 units without which there is no solution left out of the acceleration" in str(fit)
+    assert fit.paths.notna().all(axis=None)
+
+
 def test_jackknife_replicates_have_normal_intervals_only(mobi):
     with pytest.raises(SpecError, match="use kind='normal'"):
         replicates(mobi[["CUSA1"]], method="jackknife").interval(mean)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from csi_lab.design import Design
-from csi_lab.errors import EstimationError
+from csi_lab.errors import EstimationError, SpecError
 from csi_lab.estimates import estimate_table
-from csi_lab.intervals import Interval, Kind, interval
+from csi_lab.intervals import Interval, Kind, interval, require_interval
 from csi_lab.model import PathModel
 from csi_lab.moments import Moments
-from csi_lab.resampling import Method, Replicates
+from csi_lab.resampling import Method, Replicates, require_same_sample
 from csi_lab.sem.algorithm import Layout, Scheme, Solution, solve
 from csi_lab.sem.consistent import corrected
 
@@ -114,6 +114,11 @@ class Estimation:
         EstimationError
             If the fit came from moments and no replicates are given, the replicates given treat missing answers in
             another way, or every draw failed.
+        DataError
+            If the replicates given are of other rows or weights than the fit.
+        SpecError
+            If the kind of interval is unknown or does not fit the replicates, the level is not between 0 and 1, or the
+            replicates are none.
 
         Examples
         --------
@@ -122,7 +127,12 @@ class Estimation:
         >>> fit.paths.loc[("Quality", "Satisfaction")].round(1).to_dict()
         {'estimate': 0.5, 'se': 0.1, 'low': 0.4, 'high': 0.6}
         """
+        require_interval(kind, level)
+        if kind == "studentised":
+            raise SpecError("kind='studentised' needs a standard error of every draw, which PLS has not; use 'bca'")
         if replicates is not None:
+            if not isinstance(replicates, Replicates):
+                raise SpecError(f"replicates= takes what csi.replicates() makes, not {type(replicates).__name__}")
             replicates = replicates[list(self.model.items)]
             made, here = (type(m).__name__ for m in (replicates.point, self.moments))
             if made != here:
@@ -136,6 +146,10 @@ class Estimation:
             raise EstimationError(
                 "this fit came from moments, which have no rows to draw; give replicates= of the survey"
             )
+        require_interval(kind, level, replicates.scale)
+        require_same_sample(replicates.point, self.moments)
+        if kind == "bca" and replicates.units is None:
+            raise SpecError("BCa needs the units that were resampled; with given replicate weights use kind='bc'")
         replicated = self.again(replicates.moments)
         if not np.any(replicated.converged):
             raise EstimationError(f"no replicate has a solution: {replicates}")

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from csi_lab.answers import require_columns, require_numbers
-from csi_lab.errors import EstimationError
+from csi_lab.answers import infinite_values, require_columns, require_numbers, require_possible
+from csi_lab.errors import DataError, EstimationError
 from csi_lab.moments import Moments
 from csi_lab.percent import percent
 from csi_lab.sem import assess
 from csi_lab.sem.algorithm import solve
 from csi_lab.sem.assessed import Assessed
 from csi_lab.sem.consistent import proper, why_improper
+from csi_lab.sem.verdicts import comparable_pairs
+from csi_lab.settings import require_cutoff
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,15 +55,37 @@ class PLSFit(Assessed):
 
     @cached_property
     def cross_loadings(self) -> pd.DataFrame:
-        """Correlations of every item with every construct, items as rows (a single survey only)."""
+        """Correlations of every item with every construct, items as rows (a single survey only).
+
+        With intervals: :attr:`cross_loading_estimates`.
+        """
         return self._square(self.solution.cross_loadings, self.weights.index, "construct")
 
     @cached_property
     def correlations(self) -> pd.DataFrame:
-        """Correlations of the construct scores (a single survey only)."""
+        """Correlations of the construct scores (a single survey only).
+
+        With intervals: :attr:`correlation_estimates`.
+        """
         import pandas as pd
 
         return self._square(self.solution.correlations, pd.Index(list(self.model.constructs), name="construct"), "with")
+
+    @cached_property
+    def cross_loading_estimates(self) -> pd.DataFrame:
+        """The cross-loadings row by row, index (construct, item, with): the own construct of the item, and each."""
+        names = list(self.model.constructs)
+        index = [(c, item, other) for c, items in self.model.constructs.items() for item in items for other in names]
+        return self._table(
+            lambda fit: fit.solution.cross_loadings.reshape(*fit.moments.shape, -1),
+            index,
+            ["construct", "item", "with"],
+        )
+
+    @cached_property
+    def correlation_estimates(self) -> pd.DataFrame:
+        """The correlations of the construct scores row by row, each pair once, index (construct, with)."""
+        return self._lower(lambda fit: fit.solution.correlations, diagonal=False)
 
     @cached_property
     def r2(self) -> pd.DataFrame:
@@ -123,17 +147,22 @@ class PLSFit(Assessed):
 
         return to_json(self, path)
 
-    def scores(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def scores(self, data: Any) -> pd.DataFrame:
         """Construct scores of respondents, in the rows' order and with the frame's index.
 
         Items are centred (and, when ``scaled``, divided by the sd) with the moments of this fit, so that scores of the
         estimation sample have mean 0 and sd 1 (denominator n - 1) and new respondents are placed on the same scale.
         A row with a missing item in a block has NaN for that construct.
 
+        Parameters
+        ----------
+        data
+            A survey or a DataFrame, one row per respondent.
+
         Raises
         ------
         DataError
-            If an item is absent or not numeric.
+            If an item is absent, not numeric or infinite, or a survey keeps impossible answers of it.
         EstimationError
             If the fit holds several draws.
         """
@@ -142,9 +171,16 @@ class PLSFit(Assessed):
         if self.moments.shape:
             raise EstimationError("scores need the weights of one fit; this one holds several draws")
         items = list(self.model.items)
+        frame = getattr(data, "frame", data)
+        if not hasattr(frame, "columns"):
+            raise DataError(f"need a survey or a DataFrame, got {type(data).__name__}")
         require_columns(frame, items)
         require_numbers(frame[items])
-        x = frame[items].to_numpy(dtype=float, na_value=np.nan) - self.moments.mean
+        require_possible(data, items)
+        x = frame[items].to_numpy(dtype=float, na_value=np.nan)
+        if np.isinf(x).any():
+            raise DataError(infinite_values(frame[items]))
+        x = x - self.moments.mean
         scale = self.moments.sd if self.scaled else np.ones(len(items))
         weighted = x / scale * self.solution.weights
         block = self.layout.block
@@ -172,7 +208,7 @@ class PLSFit(Assessed):
         frame.insert(0, "change", frame.diff().abs().sum(axis=1, skipna=False))
         return frame
 
-    def remarks(self, *, loading: float = 0.40) -> tuple[str, ...]:
+    def remarks(self, *, loading: float = 0.40, htmt: float = 0.90) -> tuple[str, ...]:
         """What a reader must know before using this fit, one sentence each; empty when there is nothing to say.
 
         Parameters
@@ -180,12 +216,19 @@ class PLSFit(Assessed):
         loading
             Items of mode A blocks whose loading lies below are named. Default .40: Hair, Hult, Ringle & Sarstedt
             (2022), A Primer on PLS-SEM, 3rd ed., ch. 4, advise removing such items.
+        htmt
+            Pairs of constructs whose HTMT is not below are named. Default .90: Henseler, Ringle & Sarstedt (2015),
+            Journal of the Academy of Marketing Science, 43, 115-135. More checks: :meth:`verdicts`.
 
         Raises
         ------
         EstimationError
             If the fit holds several draws.
+        SpecError
+            If a cut-off is no finite number.
         """
+        require_cutoff(loading, "loading")
+        require_cutoff(htmt, "htmt")
         if self.moments.shape:
             raise EstimationError("remarks are made on one fit; this one holds several draws")
         out = list(self._alarms())
@@ -199,6 +242,10 @@ class PLSFit(Assessed):
         weak = [f"{i} ({v:.2f})" for (c, i), v in own.items() if self.model.modes[c] == "A" and abs(v) < loading]
         if weak:
             out.append(f"loading below {loading:.2f}: {', '.join(weak)}")
+        ratios = self.htmt["estimate"].loc[comparable_pairs(self)]
+        alike = [f"{b} and {a} ({v:.2f})" for (a, b), v in ratios.items() if not v < htmt]
+        if alike:
+            out.append(f"hardly told apart, HTMT not below {htmt:.2f}: {', '.join(alike)}")
         negative = [f"{i} ({v:.2f})" for (_, i), v in self.weights["estimate"].items() if v < 0]
         if negative:
             out.append(f"negative outer weight, so no 0-100 index for the construct: {', '.join(negative)}")
@@ -254,6 +301,8 @@ class PLSFit(Assessed):
             if self.consistent:
                 odd = int((self.replicated.converged & ~proper(self.replicated.solution, self.layout)).sum())
                 lost += f"; {odd} draws with an improper solution kept"
+            if self.kind == "bca" and (alone := self._jackknifed._lost()):
+                lost += f"; {alone} units without which there is no solution left out of the acceleration"
             lines.append(f"{self.kind} intervals at {percent(self.level)} from {self.replicates}{lost}")
         alarms = self._alarms()
         return "\n".join([*alarms, *lines, *self.remarks()[len(alarms) :]])

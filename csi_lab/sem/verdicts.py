@@ -11,6 +11,7 @@ import numpy as np
 
 from csi_lab.errors import EstimationError, SpecError
 from csi_lab.sem.assess import reflective
+from csi_lab.settings import require_cutoff
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,6 +129,8 @@ def judge(
     ------
     EstimationError
         If the fit holds several draws.
+    SpecError
+        If a cut-off is no finite number.
 
     References
     ----------
@@ -153,6 +156,9 @@ def judge(
     """
     import pandas as pd
 
+    cutoffs = {"loading": loading, "weak_loading": weak_loading, "reliability": reliability, "redundancy": redundancy}
+    for name, value in (cutoffs | {"ave": ave, "htmt": htmt, "vif": vif, "srmr": srmr}).items():
+        require_cutoff(value, name)
     if fit.moments.shape:
         raise EstimationError("verdicts are passed on one fit; this one holds several draws")
     of_several = dict(zip(fit.model.constructs, reflective(fit.layout), strict=True))
@@ -201,18 +207,25 @@ def _reliabilities(
         yield _row("redundancy", subject, row, redundancy, value <= redundancy, words)
 
 
-def _discriminant(fit: PLSFit, of_several: dict[str, np.bool_], cutoff: float) -> Iterator[tuple[Any, ...]]:
-    # A mode B block has neither loadings nor an AVE that would measure one thing.
+def comparable_pairs(fit: PLSFit) -> list[tuple[str, str]]:
+    """Pairs of constructs that may be compared as measures of one thing each, in the order of ``fit.htmt``.
+
+    A mode B block has neither loadings nor an AVE that would measure one thing; two single items have nothing within.
+    """
+    of_several = dict(zip(fit.model.constructs, reflective(fit.layout), strict=True))
     usable = {c: of_several[c] or len(items) == 1 for c, items in fit.model.constructs.items()}
-    for (a, b), row in fit.htmt.iterrows():
-        if not (usable[a] and usable[b]) or not (of_several[a] or of_several[b]):
-            continue
+    return [(a, b) for a, b in fit.htmt.index if usable[a] and usable[b] and (of_several[a] or of_several[b])]
+
+
+def _discriminant(fit: PLSFit, of_several: dict[str, np.bool_], cutoff: float) -> Iterator[tuple[Any, ...]]:
+    pairs = comparable_pairs(fit)
+    for a, b in pairs:
+        row = fit.htmt.loc[(a, b)]
         words = f"HTMT of {b} and {a} is {_shown(row)}, not below {_cut(cutoff)}: hardly told apart"
         yield _row("HTMT", f"{b} and {a}", row, cutoff, row["estimate"] < cutoff, words)
     values = fit.fornell_larcker
-    for (a, b), row in values.iterrows():
-        if a == b or not (usable[a] and usable[b]) or not (of_several[a] or of_several[b]):
-            continue
+    for a, b in pairs:
+        row = values.loc[(a, b)]
         root, least = min((values.loc[(c, c), "estimate"], c) for c in (a, b) if of_several[c])
         words = f"{b} and {a} correlate {_shown(row)}, not below the root of the AVE of {least}, {root:.3f}"
         yield _row("Fornell-Larcker", f"{b} and {a}", row, root, abs(row["estimate"]) < root, words)
