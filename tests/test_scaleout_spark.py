@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import sys
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from made_studies import answers
 
+from csi_lab import DataError
 from csi_lab.moments import Moments
-from csi_lab.scaleout import Recode, spark
+from csi_lab.scaleout import Recode, moments, spark
 from csi_lab.scaleout.engines import merged
 from csi_lab.scaleout.kernel import Recipe
 
@@ -27,16 +29,41 @@ def test_an_executor_hands_over_one_row_of_bytes_with_the_sums_of_its_partition(
     assert (total.whole.products == Moments.from_frame(frame).products).all()
 
 
-def test_a_spark_frame_gives_the_bits_of_the_frame_in_memory(monkeypatch):
+@pytest.fixture(scope="module")
+def session():
     sql = pytest.importorskip("pyspark.sql", reason="pyspark is not installed")
     if shutil.which("java") is None:
         pytest.skip("Java is not installed")
-    # Executors run the interpreter of the tests, which has what the kernel needs.
-    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
-    frame = answers(1000)
-    session = sql.SparkSession.builder.master("local[2]").getOrCreate()
-    try:
-        found = spark.moments(session.createDataFrame(frame).repartition(3), ITEMS)
-    finally:
+    with pytest.MonkeyPatch.context() as patch:
+        # Executors run the interpreter of the tests, which has what the kernel needs.
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
+        session = sql.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
+        yield session
         session.stop()
+
+
+def test_a_spark_frame_gives_the_bits_of_the_frame_in_memory(session, tmp_path):
+    frame = answers(1000)
+    frame.to_parquet(tmp_path / "a.parquet")
+    found = spark.moments(session.read.parquet(str(tmp_path / "a.parquet")).repartition(3), ITEMS)
     assert (found.cov == Moments.from_frame(frame).cov).all()
+    assert (found.mean == Moments.from_frame(frame).mean).all()
+
+
+def test_gaps_codes_reversed_items_and_weights_mean_the_same_on_spark(session, tmp_path):
+    rng = np.random.default_rng(4)
+    frame = answers(1000).astype("Int8").mask(rng.random((1000, 10)) < 0.05).assign(w=rng.gamma(2, size=1000))
+    frame.loc[::40, "q1"] = 99
+    frame.to_parquet(tmp_path / "a.parquet")
+    items = dict.fromkeys(ITEMS, Recode(1, 10)) | {"q1": Recode(1, 10, (99,)), "q2": Recode(1, 10, reversed=True)}
+    rows = session.read.parquet(str(tmp_path / "a.parquet")).repartition(4)
+    wanted, found = moments(frame, items, weights="w"), spark.moments(rows, items, weights="w")
+    assert (found.n, found.dropped) == (wanted.n, wanted.dropped)
+    np.testing.assert_allclose(found.mean, wanted.mean, rtol=1e-12)
+    np.testing.assert_allclose(found.cov, wanted.cov, rtol=1e-12)
+    with pytest.raises(DataError, match="q1: 25 answers outside 1 to 10"):
+        spark.moments(rows, items | {"q1": Recode(1, 10)})
+    with pytest.raises(DataError, match=r"columns not in the Spark DataFrame: \['q11'\]"):
+        spark.moments(rows, ["q1", "q11"])
+    with pytest.raises(DataError, match="the source holds no rows"):
+        spark.moments(rows.limit(0), ITEMS)

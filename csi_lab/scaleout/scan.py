@@ -161,7 +161,7 @@ def scan(
     room = within(recipe, labels, float(memory), 0 if single else 1)
     recipe = room.recipe
     sums = run(parts, recipe, engine=engine, client=client, threads=threads, progress=progress)
-    _require_inside(sums, recipe)
+    require_inside(sums, recipe)
     if not patterns:
         require_complete(sums, recipe)
     return Scan(design, by, recipe, sums, room.notes)
@@ -216,7 +216,7 @@ def moments(
     completing = missing in COMPLETIONS
     recipe = Recipe(tuple(recodes), _origin(parts, recodes), tuple(recodes.values()), weights, patterns=completing)
     sums = run(parts, recipe, engine=engine, client=client, threads=threads, progress=progress)
-    _require_inside(sums, recipe)
+    require_inside(sums, recipe)
     found = Scan(Design(weights=weights), (), recipe, sums)
     if completing:
         return found.completed(missing)  # type: ignore[arg-type]
@@ -293,8 +293,14 @@ def _origin(parts: Sequence[Part], recodes: Mapping[str, Recode]) -> tuple[float
     return tuple(found.get(name, ANSWER_ORIGIN) for name in items)
 
 
-def _require_inside(sums: Sums, recipe: Recipe) -> None:
-    """Refuse answers outside the bounds, and sources without rows."""
+def require_inside(sums: Sums, recipe: Recipe) -> None:
+    """Refuse answers outside the bounds, and sources without rows.
+
+    Raises
+    ------
+    DataError
+        With all such items and how many answers they have there.
+    """
     if not sums.rows:
         raise DataError("the source holds no rows")
     problems = [

@@ -15,7 +15,7 @@ from csi_lab.moments import Moments
 from csi_lab.scaleout.columns import Recode
 from csi_lab.scaleout.engines import added, merged, nothing, one_blas_thread
 from csi_lab.scaleout.kernel import Recipe, Sums, sums_of
-from csi_lab.scaleout.scan import recodes_of_items
+from csi_lab.scaleout.scan import recodes_of_items, require_inside
 from csi_lab.scaleout.scanned import Scan
 
 if TYPE_CHECKING:
@@ -61,13 +61,7 @@ def moments(frame: Any, items: Sequence[str] | Mapping[str, Recode], *, weights:
     made = frame.select(*recipe.columns).mapInArrow(_Mapper(recipe), "sums binary")
     total = merged((loads(row.sums) for row in made.toLocalIterator()), recipe)
     sums: Sums = nothing(recipe) if total is None else total
-    problems = [
-        f"{name}: {k} answers outside the bounds"
-        for name, recode, k in zip(recipe.items, recipe.recodes, sums.outside.tolist(), strict=True)
-        if k and recode.outside == "error"
-    ]
-    if problems:
-        raise DataError("; ".join(problems), problems)
+    require_inside(sums, recipe)
     return Scan(Design(weights=weights), (), recipe, sums).moments
 
 
