@@ -9,6 +9,7 @@ from conftest import REFERENCE, read_reference
 
 from csi_lab.errors import CsiLabWarning, DataError, EstimationError, SpecError
 from csi_lab.sampling import weight
+from csi_lab.sampling.weight import calibration
 from csi_lab.sampling.weight.calibration import Ratio
 
 STYPE = {"E": 4421, "H": 755, "M": 1018}
@@ -301,6 +302,27 @@ def test_trimming_keeps_the_sum_and_leaves_no_weight_above_the_cap():
         assert np.ptp(ratio[(frame["cell"] == cell)[below]]) < 1e-12
 
 
+@pytest.mark.parametrize("cap", [44.3, 40, 32])
+def test_weights_trimmed_in_equal_parts_agree_with_r(cap):
+    strat = pd.read_csv(REFERENCE / "data" / "apistrat.csv")
+    raked = weight.rake(strat, "pw", {"stype": STYPE, "sch.wide": SCHOOLWIDE})
+    block = read_reference("survey/trim.json")[f"cap_{cap:g}"]
+    found = weight.trim(strat, raked, cap=cap, share="equal")
+    np.testing.assert_allclose(found.values, block["weights"], rtol=1e-10)
+    assert np.average(strat["api00"], weights=found) == pytest.approx(block["mean_api00"], rel=1e-10)
+    assert "shared out equally" in found.notes[-2]
+
+
+def test_equal_parts_add_the_same_to_all_of_a_cell():
+    """Cell a: 1 above the cap of 8 makes one half for each of two. Cell b: 4 makes 2 each, which lifts 7 above the
+    cap; its 1 goes to the last one."""
+    frame = pd.DataFrame({"w": [1.0, 2, 9, 1, 7, 12], "cell": list("aaabbb")})
+    found = weight.trim(frame, "w", cap=8, share="equal", within="cell")
+    assert found.values.tolist() == [1.5, 2.5, 8, 4, 8, 8]
+    proportional = weight.trim(frame, "w", cap=8, within="cell")
+    assert proportional.values == pytest.approx([4 / 3, 8 / 3, 8, 4, 8, 8])
+
+
 def test_trimming_nothing_says_so_and_changes_nothing():
     frame = pd.DataFrame({"w": [1.0, 2.0, 3.0]})
     found = weight.trim(frame, "w")
@@ -314,9 +336,66 @@ def test_trimming_refuses_what_cannot_be():
         weight.trim(frame, "w")
     with pytest.raises(EstimationError, match=r"in cells \['b'\]"):
         weight.trim(frame, "w", cap=4, within="g")
-    for options in ({"rule": "max"}, {"cap": -1}, {"cap": 3, "multiple": 2}, {"multiple": np.nan}):
+    for options in (
+        {"rule": "max"}, {"rule": ["iqr"]}, {"cap": -1}, {"cap": 3, "multiple": 2}, {"multiple": np.nan}, {"cap": "3"},
+        {"share": "even"},
+    ):  # fmt: skip
         with pytest.raises(SpecError):
             weight.trim(frame, "w", **options)
+
+
+def test_columns_called_by_numbers_are_columns_like_others():
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame(
+        {
+            "sex": rng.choice(["f", "m"], 80), "age": rng.choice([1, 2, 3], 80), "w": rng.uniform(1, 5, 80),
+            "spend": rng.gamma(2, 10, 80), "answered": rng.integers(0, 2, 80), "pi": rng.uniform(0.1, 0.9, 80),
+        }
+    )  # fmt: skip
+    numbered = frame.set_axis(range(6), axis=1)
+    sex, age = {"f": 100, "m": 120}, {1: 70, 2: 80, 3: 70}
+    for call in (
+        lambda f, c: weight.post_stratify(f, c("w"), {c("sex"): sex}),
+        lambda f, c: weight.rake(f, c("w"), {c("sex"): sex, c("age"): age}),
+        lambda f, c: weight.calibrate(f, c("w"), {c("sex"): sex, c("spend"): 4000}, distance="raking"),
+        lambda f, c: weight.nonresponse_cells(f, c("w"), c("sex"), responded=c("answered")),
+        lambda f, c: weight.nonresponse_propensity(f, c("w"), [c("spend"), c("sex")], responded=c("answered")),
+        lambda f, c: weight.trim(f, c("w"), cap=4.5, within=c("sex")),
+        lambda f, c: weight.base(f, c("pi")),
+    ):
+        np.testing.assert_array_equal(np.asarray(call(frame, str)), np.asarray(call(numbered, frame.columns.get_loc)))
+    with pytest.raises(DataError, match="weights=7: neither one number per row nor a column"):
+        weight.trim(numbered, 7)
+
+
+def test_shares_in_place_of_counts_are_noted(clus1):
+    shares = {k: v / 6194 for k, v in STYPE.items()}
+    found = weight.post_stratify(clus1, "pw", {"stype": shares})
+    np.testing.assert_allclose(found.values * 6194, weight.post_stratify(clus1, "pw", {"stype": STYPE}).values)
+    assert "add up to 1, less than the 183 rows" in str(found)
+    assert "less than" not in str(weight.post_stratify(clus1, "pw", {"stype": STYPE}))
+
+
+def test_crossed_categories_of_nullable_columns_are_shown_plainly():
+    frame = pd.DataFrame({"g": pd.array([1, 1, 2, 2], dtype="Int64"), "h": list("aabb"), "r": [1, 0, 1, 0]})
+    found = weight.nonresponse_cells(frame, None, ["g", "h"], responded="r")
+    assert "respondents: 1, a (1), 2, b (1)" in str(found)
+    with pytest.raises(DataError, match=r"without a count: \[\(2, 'b'\)\]"):
+        weight.rake(frame, None, {("g", "h"): {(1, "a"): 5}})
+    with pytest.raises(DataError, match=r"without a count: \[\(\[1\], 'a'\), \(\[1\], 'b'\)\]"):
+        weight.rake(frame.assign(g=[[1]] * 4), None, {("g", "h"): {(1, "a"): 5}})
+
+
+@pytest.mark.parametrize("distance", ["linear", "raking"])
+def test_many_categories_need_no_table_of_all_their_pairs(clus1, distance, monkeypatch):
+    """Draw by draw or all at once, the sums of squares are the same: so are the weights."""
+    base = clus1["pw"].to_numpy() * np.random.default_rng(3).uniform(0.5, 2, (4, len(clus1)))
+    at_once = weight.calibrate(clus1, "pw", KNOWN, distance=distance)
+    together = at_once.again(base)
+    monkeypatch.setattr(calibration, "PRODUCTS", 0)
+    one_by_one = weight.calibrate(clus1, "pw", KNOWN, distance=distance)
+    np.testing.assert_allclose(one_by_one.values, at_once.values, rtol=1e-12)
+    np.testing.assert_allclose(one_by_one.again(base), together, rtol=1e-12)
 
 
 def test_counts_that_do_not_fit_the_sample_are_all_named(clus1):

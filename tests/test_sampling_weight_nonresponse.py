@@ -56,6 +56,33 @@ def test_logistic_coefficients_and_errors_agree_with_statsmodels(cases):
     assert list(fit.coefficients.index) == ["intercept", "age", "area=town", "area=village"]
 
 
+@pytest.mark.parametrize(("shift", "scale"), [(1e6, 1), (1e9, 1), (-2e9, 1e6), (0, 1e-9)])
+def test_units_and_origin_of_a_predictor_change_nothing(cases, shift, scale):
+    """Years, postcodes, seconds since 1970: scores, slopes per unit and errors are those of the plain column."""
+    plain = weight.propensity(cases, "w", ["age", "area"], responded="answered")
+    moved = weight.propensity(
+        cases.assign(age=cases["age"] * scale + shift), "w", ["age", "area"], responded="answered"
+    )
+    np.testing.assert_allclose(moved.scores, plain.scores, rtol=1e-9)
+    for column in ("estimate", "se"):
+        np.testing.assert_allclose(
+            moved.coefficients.loc["age", column] * scale, plain.coefficients.loc["age", column], rtol=1e-9
+        )
+    slope = plain.coefficients.loc["age", "estimate"] / scale
+    intercept = plain.coefficients.loc["intercept", "estimate"] - slope * shift
+    assert moved.coefficients.loc["intercept", "estimate"] == pytest.approx(intercept, rel=1e-7)
+
+
+def test_predictors_that_nearly_follow_from_others_are_fitted(cases):
+    """Two columns that differ by a millionth of their spread span the same space as one and their difference."""
+    noise = np.random.default_rng(8).normal(size=len(cases))
+    near = weight.propensity(cases.assign(twin=cases["age"] + 1e-6 * noise), "w", ["age", "twin"], responded="answered")
+    apart = weight.propensity(cases.assign(noise=noise), "w", ["age", "noise"], responded="answered")
+    np.testing.assert_allclose(near.scores, apart.scores, rtol=1e-6)
+    se = near.coefficients.loc["twin", "se"] * 1e-6
+    assert se == pytest.approx(apart.coefficients.loc["noise", "se"], rel=1e-5)
+
+
 def test_with_one_categorical_predictor_propensities_are_the_cells_rates(cases):
     by_cells = weight.nonresponse_cells(cases, "w", "area", responded="answered")
     inverse = weight.nonresponse_propensity(cases, "w", "area", responded="answered", method="inverse")
@@ -201,7 +228,7 @@ def test_bad_input_is_refused_with_all_offenders(cases):
         weight.propensity(cases.assign(months=12 * cases["age"]), "w", ["age", "months"], responded="answered")
     with pytest.raises(DataError, match="not in the data"):
         response.bias(cases, ["age", "income"], responded="answered")
-    for options in ({"method": "trees"}, {"strata": 1}):
+    for options in ({"method": "trees"}, {"strata": 1}, {"strata": 5.5}, {"smallest": "x"}, {"largest_factor": np.nan}):
         with pytest.raises(SpecError):
             weight.nonresponse_propensity(cases, "w", "area", responded="answered", **options)
     for nothing in ([], ()):

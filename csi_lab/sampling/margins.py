@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +67,7 @@ def outcome_table(
     """The table of a step: ``wanted, before, after``, index (margin, category)."""
     import pandas as pd
 
-    labels = [(name, ", ".join(map(str, c)) if isinstance(c, tuple) else str(c)) for name, c in rows]
+    labels = [(name, in_words(c)) for name, c in rows]
     index = pd.MultiIndex.from_tuples(labels, names=["margin", "category"])
     return pd.DataFrame({"wanted": wanted, "before": before, "after": after}, index=index)
 
@@ -92,7 +92,7 @@ def read_margins(
     Returns
     -------
     tuple
-        The margins and notes about categories left out because nobody is in them.
+        The margins, and notes: categories left out because nobody is in them, counts that look like shares.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def read_margins(
     require_columns(frame, [c for columns, _ in given for c in columns])
     found, problems, notes = [], [], []
     for columns, counts in given:
-        name = " x ".join(columns)
+        name = " x ".join(map(str, columns))
         wrong = _wrong_counts(columns, counts)
         if wrong:
             problems.append(f"{name}: {wrong}")
@@ -141,7 +141,36 @@ def read_margins(
     if max(sums.values()) - min(sums.values()) > SAME_SUM * max(sums.values()):
         shown = ", ".join(f"{name!r} {total:,.10g}" for name, total in sums.items())
         raise SpecError(f"the {what} add up to different totals: {shown}; rescale them to one population size")
+    size, used = next(iter(sums.values())), int((weights != 0).sum())
+    if size < used * (1 - SAME_SUM):
+        notes.append(
+            f"the {what} add up to {size:g}, less than the {used} rows: means are right, but totals and population "
+            "sizes need counts, not shares"
+        )
     return tuple(found), tuple(notes)
+
+
+def in_words(category: Any) -> str:
+    """A category as text; those of crossed columns one after the other.
+
+    Examples
+    --------
+    >>> in_words(("f", 3)), in_words("north")
+    ('f, 3', 'north')
+    """
+    return ", ".join(map(str, category)) if isinstance(category, tuple) else str(category)
+
+
+def as_columns(columns: Any) -> list[Any]:
+    """Column names as a list; a single name may be given alone.
+
+    Examples
+    --------
+    >>> as_columns("region"), as_columns(3), as_columns(("region", "age"))
+    (['region'], [3], ['region', 'age'])
+    """
+    alone = isinstance(columns, str) or not isinstance(columns, Iterable)
+    return [columns] if alone else list(columns)
 
 
 def require_columns(frame: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -181,7 +210,7 @@ def cells_of(frame: pd.DataFrame, columns: Sequence[str], weights: np.ndarray) -
     codes = np.full(len(frame), -1)
     codes[known] = frame.loc[known, list(columns)].groupby(list(columns), observed=True, sort=True).ngroup().to_numpy()
     first = np.unique(codes[known], return_index=True)[1]
-    rows = frame.iloc[np.flatnonzero(known)[first]][list(columns)].itertuples(index=False, name=None)
+    rows = frame.iloc[np.flatnonzero(known)[first]][list(columns)].astype(object).itertuples(index=False, name=None)
     cells = tuple(row[0] if len(row) == 1 else row for row in rows)
     return codes, cells
 
@@ -234,14 +263,15 @@ def _codes(frame: pd.DataFrame, columns: Sequence[str], categories: list[Any]) -
     """Position of each row's category in the list, -1 where it has none."""
     place = {c: k for k, c in enumerate(categories)}
     if len(columns) == 1:
-        values: Any = frame[columns[0]].astype(object)
-        return np.array([place.get(v, -1) if _hashable(v) else -1 for v in values], dtype=int)
-    rows = zip(*(frame[c].astype(object) for c in columns), strict=True)
-    return np.array([place.get(row, -1) for row in rows], dtype=int)
+        values: Iterable[Any] = frame[columns[0]].astype(object)
+    else:
+        values = zip(*(frame[c].astype(object) for c in columns), strict=True)
+    return np.array([place.get(v, -1) if _hashable(v) else -1 for v in values], dtype=int)
 
 
 def _hashable(value: Any) -> bool:
-    return getattr(value, "__hash__", None) is not None
+    parts = value if isinstance(value, tuple) else (value,)
+    return all(getattr(part, "__hash__", None) is not None for part in parts)
 
 
 def _absent_values(frame: pd.DataFrame, column: str, weights: np.ndarray) -> str:
@@ -262,8 +292,9 @@ def _misfits(frame: pd.DataFrame, columns: tuple[str, ...], margin: Margin, weig
     problems = []
     unknown = np.flatnonzero((margin.codes < 0) & (weights != 0))
     if len(unknown):
-        rows = frame.iloc[unknown][list(columns)].drop_duplicates().itertuples(index=False, name=None)
-        names = [row[0] if len(row) == 1 else row for row in rows]
+        rows = frame.iloc[unknown][list(columns)].astype(object).itertuples(index=False, name=None)
+        found = [row[0] if len(row) == 1 else row for row in rows]
+        names = list({str(name): name for name in found}.values())
         same = {str(c) for c in margin.categories}.intersection(map(str, names))
         hint = " (the same labels occur as another type: numbers against text)" if same else ""
         problems.append(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from csi_lab.design import Design
-from csi_lab.sampling.select.register import as_columns, some, with_columns
+from csi_lab.sampling.margins import as_columns
+from csi_lab.sampling.select.register import some, with_columns
 from csi_lab.sampling.select.sample import Record, Sample
 from csi_lab.sampling.select.stage import REPEATING, Stage
 from csi_lab.sampling.select.stages import Drawn

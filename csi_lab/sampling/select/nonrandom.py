@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from csi_lab.errors import DataError, SpecError
+from csi_lab.sampling.margins import as_columns
 from csi_lab.sampling.select.register import (
-    as_columns,
     generator,
     label_codes,
     numbers,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from csi_lab.errors import SpecError, listed
+from csi_lab.sampling.margins import as_columns
 from csi_lab.sampling.select.allocation import allocate
 from csi_lab.sampling.select.nonrandom import NO_DESIGN, arrivals, chances
 from csi_lab.sampling.select.register import (
-    as_columns,
     generator,
     label_codes,
     numbers_per_row,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from csi_lab.errors import DataError, SpecError, listed
+from csi_lab.sampling.margins import as_columns
 from csi_lab.settings import is_whole
 
 if TYPE_CHECKING:
@@ -181,18 +182,6 @@ def label_codes(frame: pd.DataFrame, columns: str | Sequence[str], role: str) ->
     place = np.empty(len(labels), dtype=np.int64)
     place[order] = np.arange(len(labels))
     return place[codes], [labels[i] for i in order]
-
-
-def as_columns(columns: Any) -> list[Any]:
-    """Column names as a list; a single name may be given alone.
-
-    Examples
-    --------
-    >>> as_columns("region"), as_columns(3), as_columns(("region", "age"))
-    (['region'], [3], ['region', 'age'])
-    """
-    alone = isinstance(columns, str) or not isinstance(columns, Iterable)
-    return [columns] if alone else list(columns)
 
 
 def require_columns(frame: pd.DataFrame, columns: Sequence[str], role: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from csi_lab.errors import DataError, SpecError, listed
-from csi_lab.sampling.margins import numbers_in, require_columns, row_labels
+from csi_lab.sampling.margins import as_columns, numbers_in, require_columns, row_labels
 from csi_lab.sampling.matching import design_weights, frame_of
 from csi_lab.sampling.weight.adjustment import AdjustedWeights
 from csi_lab.sampling.weight.known_totals import post_stratify, rake
@@ -69,7 +69,7 @@ def base(frame: Any, probability: str | Sequence[str]) -> pd.Series:
     import pandas as pd
 
     frame = frame_of(frame)
-    columns = [probability] if isinstance(probability, str) else list(probability)
+    columns = as_columns(probability)
     if not columns:
         raise SpecError("name the column of inclusion probabilities")
     require_columns(frame, columns)

@@ -359,7 +359,7 @@ def as_adjusted(data: Any, weights: Any) -> AdjustedWeights:
     data
         The rows: a DataFrame, a survey or a drawn sample.
     weights
-        A column's name, one number >= 0 per row, :class:`AdjustedWeights` of these rows, or ``None`` for the weights
+        A column, one number >= 0 per row, :class:`AdjustedWeights` of these rows, or ``None`` for the weights
         that the design of a survey or sample names, else equal weights of 1.
 
     Raises
@@ -388,8 +388,17 @@ def as_adjusted(data: Any, weights: Any) -> AdjustedWeights:
             )
         return weights
     column = design_weights(data) if weights is None else weights
-    found = split_weights(frame, column)[1]
+    named = column is not None and np.ndim(column) == 0
+    given = column
+    if named and not isinstance(column, str):
+        # A column called by a number.
+        if column not in frame.columns:
+            raise DataError(
+                f"weights={column!r}: neither one number per row nor a column; the data have {list(frame.columns)[:8]}"
+            )
+        given = frame[column]
+    found = split_weights(frame, given)[1]
     found = np.ones(len(frame)) if found is None else found
     if not found.sum() > 0:
         raise DataError("the weights are all zero")
-    return AdjustedWeights(np.array(found), (), remembered(frame, [column] if isinstance(column, str) else []))
+    return AdjustedWeights(np.array(found), (), remembered(frame, [column] if named else []))

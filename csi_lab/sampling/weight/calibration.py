@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +16,8 @@ LARGEST = 700.0
 # Curvature below this share of the curvature without bounds counts as none.
 FLAT = 1e-9
 HALVINGS = 40
+# Products of all pairs of columns are kept for all rows up to so many numbers; beyond, draws are taken one by one.
+PRODUCTS = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,7 @@ def solve(
     root = np.linalg.qr(np.sqrt(base.mean(axis=0))[:, None] * x, mode="r")
     z = linalg.solve_triangular(root, x.T, trans="T").T
     targets = linalg.solve_triangular(root, totals, trans="T")
-    upper = np.triu_indices(q)
-    products = z[:, upper[0]] * z[:, upper[1]]
+    squares = weighted_squares(z)
     solution = np.zeros((len(base), q))
     height = _dual(solution, z, targets, base, ratio)
     done = np.zeros(len(base), dtype=bool)
@@ -132,9 +133,7 @@ def solve(
         if not len(active) or steps == max_iterations:
             break
         steps += 1
-        curved = np.empty((len(active), q, q))
-        curved[:, upper[0], upper[1]] = (base[active] * ratio.slope(u)) @ products
-        curved[:, upper[1], upper[0]] = curved[:, upper[0], upper[1]]
+        curved = squares(base[active] * ratio.slope(u))
         gap = linalg.solve_triangular(root, gap.T, trans="T").T
         move = _newton_move(curved, gap)
         # Halve a step until the dual falls; draws in which it cannot fall any more are left as not converged.
@@ -152,6 +151,29 @@ def solve(
             length[rest] /= 2
         active = np.delete(active, rest)
     return base * ratio(solution @ z.T), done, steps
+
+
+def weighted_squares(z: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    r"""A function from weights ``(draws, n)`` to :math:`\\sum w z z'` ``(draws, q, q)`` of columns z ``(n, q)``.
+
+    Examples
+    --------
+    >>> weighted_squares(np.array([[1.0, 2.0], [1.0, 3.0]]))(np.array([[1.0, 0.0], [1.0, 1.0]])).tolist()
+    [[[1.0, 2.0], [2.0, 4.0]], [[2.0, 5.0], [5.0, 13.0]]]
+    """
+    n, q = z.shape
+    upper = np.triu_indices(q)
+    if n * len(upper[0]) > PRODUCTS:
+        return lambda weights: np.stack([z.T @ (z * row[:, None]) for row in weights])
+    products = z[:, upper[0]] * z[:, upper[1]]
+
+    def squares(weights: np.ndarray) -> np.ndarray:
+        found = np.empty((len(weights), q, q))
+        found[:, upper[0], upper[1]] = weights @ products
+        found[:, upper[1], upper[0]] = found[:, upper[0], upper[1]]
+        return found
+
+    return squares
 
 
 def _dual(solution: np.ndarray, x: np.ndarray, totals: np.ndarray, base: np.ndarray, ratio: Ratio) -> np.ndarray:

@@ -10,11 +10,12 @@ import numpy as np
 from scipy import special
 
 from csi_lab.errors import DataError, SpecError
-from csi_lab.sampling.margins import Margin, cells_of
+from csi_lab.sampling.margins import Margin, as_columns, cells_of, in_words
 from csi_lab.sampling.matching import frame_of
 from csi_lab.sampling.weight.adjustment import AdjustedWeights, as_adjusted
 from csi_lab.sampling.weight.adjustment_step import FIXED, Step
 from csi_lab.sampling.weight.response_model import logistic, propensity, read_responded
+from csi_lab.settings import require_cutoff, require_whole
 
 Method = Literal["strata", "inverse"]
 METHODS = ("strata", "inverse")
@@ -71,12 +72,20 @@ def nonresponse_cells(
     """
     before, frame = as_adjusted(frame, weights), frame_of(frame)
     answered = read_responded(frame, responded, before.values)
-    columns = [cells] if isinstance(cells, str) else list(cells)
+    columns = as_columns(cells)
     if not columns:
         raise SpecError("name the column(s) that form the cells")
     codes, labels = cells_of(frame, columns, before.values)
     step = _by_cells(
-        before, answered, codes, labels, " x ".join(columns), "non-response cells by", (), smallest, largest_factor
+        before,
+        answered,
+        codes,
+        labels,
+        " x ".join(map(str, columns)),
+        "non-response cells by",
+        (),
+        smallest,
+        largest_factor,
     )
     return before.then(step, frame, [*columns, *_named(responded)])
 
@@ -119,7 +128,7 @@ def nonresponse_propensity(
     EstimationError
         If the predictors separate respondents from the others.
     SpecError
-        If options are impossible.
+        If options are impossible: strata no whole number of 2 or more, limits no numbers.
 
     Notes
     -----
@@ -140,8 +149,7 @@ def nonresponse_propensity(
     """
     if method not in METHODS:
         raise SpecError(f"method={method!r} is unknown; use one of {list(METHODS)}")
-    if not isinstance(strata, (int, np.integer)) or strata < 2:
-        raise SpecError(f"strata={strata!r} must be a whole number of 2 or more")
+    require_whole(strata, "strata", 2)
     before, frame = as_adjusted(frame, weights), frame_of(frame)
     fit = propensity(frame, before, predictors, responded=responded)
     answered = read_responded(frame, responded, before.values)
@@ -161,6 +169,7 @@ def nonresponse_propensity(
         return before.then(step, frame, [*fit.predictors, *_named(responded)])
     after = np.where(answered, d / np.where(d > 0, fit.scores, 1), 0.0)
     everyone = Margin("all", ("all",), np.array([d.sum()]), np.where(d > 0, 0, -1))
+    require_cutoff(largest_factor, "largest_factor")
     factor = 1 / fit.scores[answered & (d > 0)]
     if (large := int((factor > largest_factor).sum())) > 0:
         notes = (
@@ -176,7 +185,7 @@ def nonresponse_propensity(
 
 def _named(responded: Any) -> list[str]:
     """The column of who responded, if it is one."""
-    return [responded] if isinstance(responded, str) else []
+    return [responded] if np.ndim(responded) == 0 else []
 
 
 def _by_cells(
@@ -191,6 +200,8 @@ def _by_cells(
     largest_factor: float,
 ) -> Step:
     """Respondents of each cell take over the weight of the others."""
+    require_cutoff(smallest, "smallest")
+    require_cutoff(largest_factor, "largest_factor")
     d = before.values
     margin = Margin(name, labels, np.bincount(codes[codes >= 0], weights=d[codes >= 0], minlength=len(labels)), codes)
     taken = margin.sums(d * answered)
@@ -200,8 +211,8 @@ def _by_cells(
     after = _cells_again(d[None], margin, answered)[0]
     count = margin.sums((answered & (d > 0)).astype(float))
     factor = margin.wanted / taken
-    small = [f"{c} ({int(k)})" for c, k in zip(labels, count, strict=True) if k < smallest]
-    large = [f"{c} ({f:.3g})" for c, f in zip(labels, factor, strict=True) if f > largest_factor]
+    small = [f"{in_words(c)} ({int(k)})" for c, k in zip(labels, count, strict=True) if k < smallest]
+    large = [f"{in_words(c)} ({f:.3g})" for c, f in zip(labels, factor, strict=True) if f > largest_factor]
     if small:
         notes = (*notes, f"cells with fewer than {smallest} respondents: {', '.join(small[:10])}")
     if large:

@@ -15,6 +15,7 @@ from csi_lab.sampling.matching import frame_of
 from csi_lab.sampling.weight.adjustment import AdjustedWeights, as_adjusted
 from csi_lab.sampling.weight.adjustment_step import Step
 from csi_lab.sampling.weight.calibration import DISTANCES, Distance, Ratio, independent, narrowest_bounds, solve
+from csi_lab.settings import require_level, require_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -248,10 +249,9 @@ def ratio_of(distance: Distance, bounds: Bounds | None) -> Ratio:
 
 
 def check_options(tolerance: float, max_iterations: int) -> None:
-    if not 0 < tolerance < 1:
-        raise SpecError(f"tolerance={tolerance!r} must lie between 0 and 1, e.g. 1e-10")
-    if not isinstance(max_iterations, (int, np.integer)) or max_iterations < 1:
-        raise SpecError(f"max_iterations={max_iterations!r} must be a whole number of 1 or more")
+    """Refuse a tolerance that is no share, or a number of iterations that is none."""
+    require_level(tolerance, "tolerance", 1e-10)
+    require_whole(max_iterations, "max_iterations")
 
 
 def _no_solution(x: np.ndarray, totals: np.ndarray, base: np.ndarray, ratio: Ratio, steps: int) -> str:

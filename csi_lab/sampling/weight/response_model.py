@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import special
+from scipy import linalg, special
 
 from csi_lab.answers import split_weights
 from csi_lab.errors import DataError, EstimationError, SpecError, listed
-from csi_lab.sampling.margins import cells_of, numbers_in, require_columns, row_labels
+from csi_lab.sampling.margins import as_columns, cells_of, numbers_in, require_columns, row_labels
 from csi_lab.sampling.matching import frame_of
 from csi_lab.sampling.weight.adjustment import as_adjusted
-from csi_lab.sampling.weight.calibration import independent
+from csi_lab.sampling.weight.calibration import independent, weighted_squares
+from csi_lab.settings import require_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +43,7 @@ class PropensityFit:
     predictors, n, level
         Columns used, cases with a weight, level of the intervals.
     columns
-        Columns ``(n, q)`` of the regression.
+        Columns ``(n, q)`` of the regression: intercept, numeric ones less their weighted means, indicators.
     weights
         Weights ``(n,)`` used.
     """
@@ -118,9 +119,11 @@ def propensity(
     Raises
     ------
     DataError
-        If predictors are absent or missing, or nobody or everybody responded.
+        If predictors are absent, missing, constant or redundant, or nobody or everybody responded.
     EstimationError
-        If the predictors separate respondents from the others, or are redundant.
+        If the predictors separate respondents from the others, or the regression does not converge.
+    SpecError
+        If no predictor is named, or the level is impossible.
 
     References
     ----------
@@ -133,33 +136,41 @@ def propensity(
     >>> print(propensity(frame, None, "area", responded="answered"))
     response propensity of 8 cases: rate 62.5%, scores 0.500 to 0.750, R-indicator 0.733
     """
-    if not 0 < level < 1:
-        raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
+    require_level(level)
     import pandas as pd
 
     d, frame = as_adjusted(frame, weights).values, frame_of(frame)
     answered = read_responded(frame, responded, d)
     if answered[d > 0].all():
         raise DataError("everybody responded; there is nothing to adjust for")
-    chosen = [predictors] if isinstance(predictors, str) else list(predictors)
-    x, names = _design_matrix(frame, chosen, d)
+    chosen = as_columns(predictors)
+    x, names, centre = _design_matrix(frame, chosen, d)
     used = d > 0
     fitted, converged = logistic(x, answered, d[None])
     linear = x @ fitted[0]
     scores = special.expit(linear)
     near = int(((scores < SEPARATED) | (scores > 1 - SEPARATED))[used].sum())
-    if near or not converged[0]:
+    if not near and not converged[0]:
+        raise EstimationError(
+            f"the regression of response on {chosen} did not converge; drop predictors that nearly follow from others"
+        )
+    if near:
         raise EstimationError(
             f"predictors {chosen} separate respondents from non-respondents ({near} propensities at 0 or 1); "
             "merge categories in which all or none responded, or drop predictors"
         )
-    bend = d * scores * (1 - scores)
-    inverse = np.linalg.inv((x * bend[:, None]).T @ x)
-    score = x * (d * (answered - scores))[:, None]
-    error = np.sqrt(np.diag(inverse @ (score.T @ score) @ inverse))
+    # Sandwich from an orthogonal decomposition: (x'Vx)^-1 = R^-1 R^-T, so that nothing is squared twice.
+    root = np.linalg.qr(np.sqrt(d * scores * (1 - scores))[:, None] * x, mode="r")
+    influence = linalg.solve_triangular(
+        root, linalg.solve_triangular(root, (x * (d * (answered - scores))[:, None]).T, trans="T")
+    )
+    influence[0] -= centre @ influence
+    estimate = fitted[0].copy()
+    estimate[0] -= centre @ estimate
+    error = np.sqrt((influence**2).sum(axis=1))
     z = float(special.ndtri(0.5 + level / 2))
     table = pd.DataFrame(
-        {"estimate": fitted[0], "se": error, "low": fitted[0] - z * error, "high": fitted[0] + z * error},
+        {"estimate": estimate, "se": error, "low": estimate - z * error, "high": estimate + z * error},
         index=pd.Index(names, name="term"),
     )
     n, share = int(used.sum()), d / d.sum()
@@ -184,7 +195,7 @@ def logistic(
     weights
         ``(draws, n)``.
     tolerance
-        Largest score (gradient), as a share of the sum of weights times the size of the column.
+        Largest score (gradient) in orthonormal columns, as a share of the sum of weights.
     max_iterations
         Newton steps.
 
@@ -199,32 +210,28 @@ def logistic(
     >>> round(float(b[0, 0]), 6), bool(converged[0])
     (1.098612, True)
     """
-    scale = np.abs(x).max(axis=0)
-    scale[scale == 0] = 1
-    x = x / scale
-    q = x.shape[1]
-    upper = np.triu_indices(q)
-    products = x[:, upper[0]] * x[:, upper[1]]
-    found, done = np.zeros((len(weights), q)), np.zeros(len(weights), dtype=bool)
+    # Steps are made in orthonormal columns, so that scales, means and near collinearity do not matter.
+    root = np.linalg.qr(x / np.sqrt(len(x)), mode="r")
+    z = linalg.solve_triangular(root, x.T, trans="T").T
+    squares = weighted_squares(z)
+    found, done = np.zeros((len(weights), x.shape[1])), np.zeros(len(weights), dtype=bool)
     total = weights.sum(axis=1)
     active = np.flatnonzero(total > 0)
     for _ in range(max_iterations):
-        rho = special.expit(found[active] @ x.T)
-        gradient = (weights[active] * (y - rho)) @ x
+        rho = special.expit(found[active] @ z.T)
+        gradient = (weights[active] * (y - rho)) @ z
         met = (np.abs(gradient) <= tolerance * total[active, None]).all(axis=1)
         done[active[met]] = True
         active, rho, gradient = active[~met], rho[~met], gradient[~met]
         if not len(active):
             break
-        curved = np.empty((len(active), q, q))
-        curved[:, upper[0], upper[1]] = (weights[active] * rho * (1 - rho)) @ products
-        curved[:, upper[1], upper[0]] = curved[:, upper[0], upper[1]]
-        values, vectors = np.linalg.eigh(curved)
+        values, vectors = np.linalg.eigh(squares(weights[active] * rho * (1 - rho)))
         turned = np.einsum("dqk,dq->dk", vectors, gradient) / np.maximum(values, 1e-12 * total[active, None])
         move = np.einsum("dqk,dk->dq", vectors, turned)
         # Steps of more than five logits only occur on the way to infinity (separation) or far from the solution.
-        found[active] += move * np.minimum(1, 5 / np.maximum(np.abs(move).max(axis=1, keepdims=True), 1e-300))
-    return found / scale, done
+        longest = np.abs(np.where(weights[active] > 0, move @ z.T, 0.0)).max(axis=1, keepdims=True)
+        found[active] += move * np.minimum(1, 5 / np.maximum(longest, 1e-300))
+    return linalg.solve_triangular(root, found.T).T, done
 
 
 def read_responded(frame: pd.DataFrame, responded: Any, weights: np.ndarray) -> np.ndarray:
@@ -235,8 +242,9 @@ def read_responded(frame: pd.DataFrame, responded: Any, weights: np.ndarray) -> 
     DataError
         If values are not 0 or 1 (False or True), missing in rows with a weight, or nobody responded.
     """
-    label = f"column {responded!r}" if isinstance(responded, str) else "responded"
-    if isinstance(responded, str):
+    named = np.ndim(responded) == 0
+    label = f"column {responded!r}" if named else "responded"
+    if named:
         require_columns(frame, [responded])
         values = numbers_in(frame, responded)
     else:
@@ -271,13 +279,18 @@ def _per_row(frame: pd.DataFrame, responded: Any) -> np.ndarray | None:
     return split_weights(frame, filled if isinstance(responded, pd.Series) else filled.to_numpy())[1]
 
 
-def _design_matrix(frame: pd.DataFrame, predictors: list[str], weights: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Intercept, numeric columns and dummies ``(n, q)``; rows of weight 0 with missing values hold 0."""
+def _design_matrix(
+    frame: pd.DataFrame, predictors: list[str], weights: np.ndarray
+) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Intercept, centred numeric columns and dummies ``(n, q)``, names and what was subtracted ``(q,)``.
+
+    Rows of weight 0 hold 0 in numeric columns.
+    """
     if not predictors:
         raise SpecError("name one predictor or more")
     require_columns(frame, predictors)
     used = weights != 0
-    columns, names, problems = [np.ones(len(frame))], ["intercept"], []
+    columns, names, centres, problems = [np.ones(len(frame))], ["intercept"], [0.0], []
     for predictor in predictors:
         values = numbers_in(frame, predictor)
         absent = np.flatnonzero(frame[predictor].isna().to_numpy() & used)
@@ -291,13 +304,15 @@ def _design_matrix(frame: pd.DataFrame, predictors: list[str], weights: np.ndarr
             codes, labels = cells_of(frame, [predictor], weights)
             columns += [(codes == k).astype(float) for k in range(1, len(labels))]
             names += [f"{predictor}={label}" for label in labels[1:]]
+            centres += [0.0] * (len(labels) - 1)
             constant = len(labels) < 2
         else:
             if not np.isfinite(values[used]).all():
                 problems.append(f"predictor {predictor!r} holds infinite values")
                 continue
-            columns.append(np.where(used, values, 0.0))
-            names.append(predictor)
+            centres.append(float(np.average(values[used], weights=weights[used])))
+            columns.append(np.where(used, values - centres[-1], 0.0))
+            names.append(str(predictor))
             constant = len(np.unique(values[used])) < 2
         if constant:
             problems.append(f"predictor {predictor!r} does not vary; leave it out")
@@ -308,4 +323,4 @@ def _design_matrix(frame: pd.DataFrame, predictors: list[str], weights: np.ndarr
     redundant = [name for k, name in enumerate(names) if k not in set(kept.tolist())]
     if redundant:
         raise DataError(f"predictors are redundant: {redundant} follow from the others; leave them out")
-    return x, names
+    return x, names, np.array(centres)

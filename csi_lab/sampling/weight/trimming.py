@@ -9,12 +9,15 @@ from typing import Any, Literal
 import numpy as np
 
 from csi_lab.errors import EstimationError, SpecError
-from csi_lab.sampling.margins import Margin, cells_of
+from csi_lab.sampling.margins import Margin, as_columns, cells_of
 from csi_lab.sampling.matching import frame_of
 from csi_lab.sampling.weight.adjustment import AdjustedWeights, as_adjusted
 from csi_lab.sampling.weight.adjustment_step import FIXED, Step
+from csi_lab.settings import is_number
 
 Rule = Literal["iqr", "mean"]
+Share = Literal["proportional", "equal"]
+SHARES = ("proportional", "equal")
 # Caps of the two rules: how many interquartile ranges above the median, how many times the mean.
 MULTIPLES = {"iqr": 6.0, "mean": 5.0}
 
@@ -26,9 +29,10 @@ def trim(
     rule: Rule = "iqr",
     multiple: float | None = None,
     cap: float | None = None,
+    share: Share = "proportional",
     within: str | Sequence[str] | None = None,
 ) -> AdjustedWeights:
-    """Large weights cut at a cap, and what was cut shared out over the others in proportion to their weights.
+    """Large weights cut at a cap, and what was cut shared out over the others.
 
     Parameters
     ----------
@@ -41,6 +45,9 @@ def trim(
         Another number in place of the 6 or the 5.
     cap
         A given cap in place of the rule.
+    share
+        What was cut goes to the others in proportion to their weights (``"proportional"``: their ratios stay as they
+        were), or in ``"equal"`` parts, as ``survey::trimWeights(strict = TRUE)`` does.
     within
         Column(s) of cells that keep their sums of weights (e.g. the post-strata); ``None``: only the sum over all rows
         is kept.
@@ -53,7 +60,7 @@ def trim(
     Raises
     ------
     SpecError
-        If rule, multiple or cap are impossible.
+        If rule, multiple, cap or share are impossible.
     EstimationError
         If a cell's sum cannot be kept below the cap.
 
@@ -61,7 +68,7 @@ def trim(
     -----
     Sharing out may lift other weights to the cap; it is repeated until none is above it. Margins that were met before
     are no longer met exactly, unless ``within`` names them. Redone for replicate weights, the ratios of the full
-    sample are kept.
+    sample are kept. Agrees with ``survey::trimWeights``: see ``tests/reference/survey/trim.R``.
 
     References
     ----------
@@ -80,12 +87,14 @@ def trim(
     '2 of 4 weights are at the cap of 4 (1 was above it); 4 (33.3% of the sum of weights) shared out over the others'
     """
     before, frame = as_adjusted(frame, weights), frame_of(frame)
-    if rule not in MULTIPLES:
+    if not isinstance(rule, str) or rule not in MULTIPLES:
         raise SpecError(f"rule={rule!r} is unknown; use one of {list(MULTIPLES)}")
+    if share not in SHARES:
+        raise SpecError(f"share={share!r} is unknown; use one of {list(SHARES)}")
     if cap is not None and multiple is not None:
         raise SpecError("give cap or multiple, not both")
     for name, value in (("cap", cap), ("multiple", multiple)):
-        if value is not None and not (np.isfinite(value) and value > 0):
+        if value is not None and not (is_number(value) and np.isfinite(value) and value > 0):
             raise SpecError(f"{name}={value!r} must be a positive number")
     d = before.values
     used = d[d > 0]
@@ -97,7 +106,7 @@ def trim(
         limit, source = float(median + times * (high - low)), f"median + {times:g} interquartile ranges"
     else:
         limit, source = float(times * used.mean()), f"{times:g} x mean"
-    columns = [] if within is None else [within] if isinstance(within, str) else list(within)
+    columns = [] if within is None else as_columns(within)
     codes, cells = cells_of(frame, columns, d) if columns else (np.where(d > 0, 0, -1), ("all",))
     sums, sizes = (np.bincount(codes[d > 0], weights=w, minlength=len(cells)) for w in (used, np.ones(len(used))))
     # A sum of equal weights may exceed n times their value in the last digit.
@@ -110,18 +119,18 @@ def trim(
             f"the mean weight {where} is above the cap of {limit:.6g} ({source}), so nobody is left to take the rest; "
             'give a higher cap, use rule="mean", or merge cells'
         )
-    after = _shared_out(d, limit, codes, len(cells))
+    after = _shared_out(d, limit, codes, len(cells), equal=share == "equal")
     above, at_cap = int((d > limit).sum()), int((after >= limit * (1 - 1e-12)).sum())
     moved = float(np.maximum(d - limit, 0).sum())
     if above:
-        was = "was" if above == 1 else "were"
+        was, how = "was" if above == 1 else "were", "equally " if share == "equal" else ""
         text = (
             f"{at_cap} of {len(used)} weights are at the cap of {limit:.6g} ({above} {was} above it); "
-            f"{moved:.6g} ({moved / used.sum():.1%} of the sum of weights) shared out over the others"
+            f"{moved:.6g} ({moved / used.sum():.1%} of the sum of weights) shared out {how}over the others"
         )
     else:
         text = f"no weight is above the cap of {limit:.6g}; nothing was changed"
-    name = " x ".join(columns) or "all"
+    name = " x ".join(map(str, columns)) or "all"
     margin = Margin(name, cells, sums, codes)
     step = Step(
         f"trimmed at {limit:.6g} ({source})",
@@ -134,8 +143,8 @@ def trim(
     return before.then(step, frame, columns)
 
 
-def _shared_out(d: np.ndarray, cap: float, codes: np.ndarray, cells: int) -> np.ndarray:
-    """Weights cut at the cap, each cell's sum kept by scaling up the others until none is above the cap."""
+def _shared_out(d: np.ndarray, cap: float, codes: np.ndarray, cells: int, *, equal: bool) -> np.ndarray:
+    """Weights cut at the cap, each cell's sum kept by raising the others until none is above the cap."""
     wanted = np.bincount(codes[codes >= 0], weights=d[codes >= 0], minlength=cells)
     after, capped = d.copy(), np.zeros(len(d), dtype=bool)
     home = np.where(codes >= 0, codes, 0)
@@ -148,8 +157,13 @@ def _shared_out(d: np.ndarray, cap: float, codes: np.ndarray, cells: int) -> np.
         free = ~capped & (codes >= 0)
         fixed = np.bincount(home[capped], weights=after[capped], minlength=cells)
         open_ = np.bincount(home[free], weights=after[free], minlength=cells)
-        factor = np.divide(wanted - fixed, open_, out=np.ones(cells), where=open_ > 0)
-        after[free] *= factor[home[free]]
+        if equal:
+            count = np.bincount(home[free], minlength=cells)
+            part = np.divide(wanted - fixed - open_, count, out=np.zeros(cells), where=count > 0)
+            after[free] += part[home[free]]
+        else:
+            factor = np.divide(wanted - fixed, open_, out=np.ones(cells), where=open_ > 0)
+            after[free] *= factor[home[free]]
 
 
 def _trim_again(weights: np.ndarray, ratio: np.ndarray, margin: Margin) -> np.ndarray:
