@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from csi_lab import DataError, SpecError
+from csi_lab import DataError, Design, SpecError
 from csi_lab.factors import efa, kmo, map_test, scree
 from csi_lab.polychoric import polychoric
 from csi_lab.reliability import (
@@ -124,3 +124,43 @@ def test_one_name_is_one_item_and_not_its_letters(answers):
         harman(answers, "q1")
     with pytest.raises(DataError, match=r"named twice: \['q1'\]; each counts once"):
         known_groups(answers, ["q1", "q1"], np.arange(120) % 2)
+
+
+def numbers(result: Any) -> pd.DataFrame:
+    """Estimates and ends of a result."""
+    table = getattr(result, "intervals", None)
+    table = result.to_frame() if table is None else table
+    return table[["estimate", "se", "low", "high"]].astype(float)
+
+
+@pytest.mark.parametrize("name", [name for name in TAKE_REPLICATES if name != "map"])
+def test_clusters_of_copies_change_no_interval(answers, name):
+    """Each respondent five times, the five a cluster: the same draws of clusters give the same interval as of rows.
+
+    Exactly so for ratios of moments; where divisors n or n - 1 enter, 600 rows are 1 % from 120.
+    """
+    apart = answers.assign(person=range(120))
+    copies = apart.loc[np.repeat(apart.index, 5)].reset_index(drop=True)
+    rows, clusters = (
+        ESTIMATORS[name](frame[list(answers)], replicates=replicates(frame, Design(psu="person"), draws=50, rng=2))
+        for frame in (apart, copies)
+    )
+    exact = name not in ("icc", "retest", "items")
+    assert numbers(clusters).to_numpy() == pytest.approx(
+        numbers(rows).to_numpy(), rel=1e-6 if exact else 0.02, abs=1e-7 if exact else 0.01, nan_ok=True
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in ESTIMATORS if name != "known groups"])
+def test_whole_weights_count_rows(answers, name):
+    """Weights 1, 2, 3 and rows repeated so often: the same estimates (up to n - 1 where it enters)."""
+    weights = 1 + np.arange(120) % 3
+    repeated = answers.loc[np.repeat(answers.index, weights)].reset_index(drop=True)
+    weighted, rows = ESTIMATORS[name](answers, weights=weights), ESTIMATORS[name](repeated)
+    column = "squared" if name == "map" else "estimate"
+    exact = name not in ("icc", "retest")
+    if name == "items":
+        column = ["mean", "item_rest", "alpha_if_deleted", "floor"]
+    assert weighted.to_frame()[column].to_numpy(dtype=float) == pytest.approx(
+        rows.to_frame()[column].to_numpy(dtype=float), rel=1e-7 if exact else 0.02, nan_ok=True
+    )
