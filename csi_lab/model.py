@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
+from numbers import Integral
 from types import MappingProxyType
 from typing import Any
 
@@ -21,7 +22,8 @@ class PathModel:
     Parameters
     ----------
     constructs
-        Construct name to its items (column names); a single string is one item. The order is kept in every table.
+        Construct name to its items (column names, text or whole numbers); a single string is one item. The order is
+        kept in every table.
     paths
         Target construct to its sources; a single string is one source. Empty for a pure measurement model.
     modes
@@ -33,8 +35,8 @@ class PathModel:
     Raises
     ------
     SpecError
-        If a name is unknown, a block empty, an item in two blocks, a path repeated, or the paths run in a circle.
-        All offenders are named at once.
+        If a name is unknown or no name, a block empty, an item in two blocks, a path or a covariance repeated, or the
+        paths run in a circle. All offenders are named at once.
 
     References
     ----------
@@ -62,11 +64,13 @@ class PathModel:
     covariances: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        constructs = {str(c): _names(items) for c, items in self.constructs.items()}
-        given_modes = {str(c): mode for c, mode in self.modes.items()}
-        paths = {str(t): _names(sources) for t, sources in self.paths.items() if _names(sources)}
-        covariances = tuple((a, b) for a, b in self.covariances)
-        problems = _problems(constructs, paths, given_modes, covariances)
+        problems: list[str] = []
+        constructs = _lists("constructs", self.constructs, problems)
+        paths = {t: sources for t, sources in _lists("paths", self.paths, problems).items() if sources}
+        given_modes = _keyed("modes", self.modes, problems)
+        covariances = _pairs(self.covariances, problems)
+        # What cannot be read would be complained of a second time below.
+        problems = problems or _problems(constructs, paths, given_modes, covariances)
         if problems:
             raise SpecError(
                 listed(problems, f"the model has {len(problems)} problem{'s' * (len(problems) > 1)}"), problems
@@ -124,10 +128,10 @@ class PathModel:
         unknown = [c for c in constructs if c not in self.constructs]
         if unknown:
             raise SpecError(f"not constructs of this model: {unknown}; it has {list(self.constructs)}")
-        blocks = {c: _names(constructs.get(c, items)) for c, items in self.constructs.items()}
-        items = {item for block in blocks.values() for item in block}
-        kept = tuple(pair for pair in self.covariances if items.issuperset(pair))
-        return PathModel(blocks, dict(self.paths), dict(self.modes), kept)
+        blocks = {c: constructs.get(c, items) for c, items in self.constructs.items()}
+        made = PathModel(blocks, dict(self.paths), dict(self.modes))  # type: ignore[arg-type]
+        kept = tuple(pair for pair in self.covariances if set(made.items).issuperset(pair))
+        return PathModel(made.constructs, made.paths, made.modes, kept)
 
     def to_lavaan(self) -> str:
         """The model in the syntax of lavaan and semopy.
@@ -138,7 +142,8 @@ class PathModel:
         Raises
         ------
         SpecError
-            If a name is none the syntax can hold: letters, digits, ``_`` and ``.``, not beginning with a digit.
+            If a name is none the syntax can hold: letters, digits, ``_`` and ``.``, not beginning with a digit; or if a
+            construct bears the name of an item, which lavaan would take for a construct of constructs.
         """
         unreadable = [
             n for n in dict.fromkeys([*self.constructs, *self.items]) if not re.fullmatch(r"(?![\d_]|\.\d)[\w.]+", n)
@@ -146,6 +151,11 @@ class PathModel:
         if unreadable:
             raise SpecError(
                 f"names that lavaan syntax cannot hold: {unreadable}; use letters, digits, _ and . in names"
+            )
+        both = [c for c in self.constructs if c in self.items]
+        if both:
+            raise SpecError(
+                f"constructs with the name of an item: {both}; lavaan syntax tells them apart by name alone"
             )
         lines = []
         for construct, block in self.constructs.items():
@@ -186,8 +196,7 @@ class PathModel:
         Notes
         -----
         Names that hold spaces are refused: lavaan 0.6-14 reads ``x 1`` as ``x1``, later versions as one name with a
-        space. Give such columns to ``PathModel(...)``. A construct with one item is in mode A after the way
-        there and back, because :meth:`to_lavaan` writes ``=~`` for it; with one item the modes are the same.
+        space. Give such columns to ``PathModel(...)``.
 
         References
         ----------
@@ -241,8 +250,84 @@ class PathModel:
         return ", ".join(f"{k} {what}{'s' * (k != 1)}" for what, k in counts.items())
 
 
-def _names(value: Iterable[str] | str) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(str(v) for v in value)
+def model_of(data: Any, model: PathModel | None) -> PathModel:
+    """The model given, or that of the survey.
+
+    Raises
+    ------
+    SpecError
+        If there is none, or it is no path model.
+
+    Examples
+    --------
+    >>> import csi_lab as csi
+    >>> print(model_of(csi.load_survey("mobile"), None))
+    7 constructs, 24 items, 12 paths
+    """
+    found = getattr(data, "model", None) if model is None else model
+    if found is None:
+        raise SpecError("no model given and the data bring none; pass a PathModel or declare paths in the study file")
+    if not isinstance(found, PathModel):
+        raise SpecError(
+            f"model must be a PathModel, got {type(found).__name__}: csi.PathModel(constructs=..., paths=...), "
+            "csi.PathModel.from_lavaan(text), or one of csi.models"
+        )
+    return found
+
+
+def _name(value: Any) -> str | None:
+    """A name as text; ``None`` where it is none."""
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return str(value)
+    return str(value) if isinstance(value, str) and value.strip() else None
+
+
+def _keyed(what: str, given: Any, problems: list[str]) -> dict[str, Any]:
+    """A mapping with names of constructs as keys."""
+    if not isinstance(given, Mapping):
+        problems.append(f"{what} must be a mapping of construct names, got {type(given).__name__}")
+        return {}
+    keys = {key: _name(key) for key in given}
+    odd = [key for key, name in keys.items() if name is None]
+    if odd:
+        problems.append(f"{what} has keys that are no names: {odd}; names are text or whole numbers")
+    named = [name for name in keys.values() if name is not None]
+    twice = sorted({name for name in named if named.count(name) > 1})
+    if twice:
+        problems.append(f"{what} names a construct twice, as text and as a number: {twice}; keep one")
+    return {name: given[key] for key, name in keys.items() if name is not None}
+
+
+def _lists(what: str, given: Any, problems: list[str]) -> dict[str, tuple[str, ...]]:
+    """Names of constructs to names, each list read once."""
+    found = {}
+    for key, value in _keyed(what, given, problems).items():
+        if isinstance(value, str):
+            value = (value,)
+        # A set has no order of its own, and the first item sets the scale.
+        if isinstance(value, (bytes, Set)) or not isinstance(value, Iterable):
+            problems.append(f"{what}[{key!r}] must be a name or a list of names, got {type(value).__name__}")
+            continue
+        members = list(value)
+        odd = [member for member in members if _name(member) is None]
+        if odd:
+            problems.append(f"{what}[{key!r}] holds what is no name: {odd}; names are text or whole numbers")
+        found[key] = tuple(str(member) for member in members)
+    return found
+
+
+def _pairs(given: Any, problems: list[str]) -> tuple[tuple[str, str], ...]:
+    """Pairs of names."""
+    pairs = given if isinstance(given, (list, tuple)) else [given]
+    odd = [
+        pair
+        for pair in pairs
+        if not (isinstance(pair, (list, tuple)) and len(pair) == 2 and all(_name(name) is not None for name in pair))
+    ]
+    if odd:
+        problems.append(f"covariances must be a list of pairs of items, e.g. [('x1', 'x2')]; not so: {odd}")
+        return ()
+    return tuple((str(a), str(b)) for a, b in pairs)
 
 
 def _problems(
@@ -286,6 +371,10 @@ def _problems(
     alone = [pair for pair in covariances if pair[0] == pair[1]]
     if alone:
         problems.append(f"covariances of an item with itself: {alone}; a residual variance needs no pair")
+    sets = [frozenset(pair) for pair in covariances]
+    repeated = [f"{a} ~~ {b}" for k, (a, b) in enumerate(covariances) if sets[k] in sets[:k]]
+    if repeated:
+        problems.append(f"covariances given twice: {repeated}; keep each once")
     circles = _circles(paths)
     if circles:
         problems.append(f"paths run in a circle: {'; '.join(circles)}; remove one path of each")

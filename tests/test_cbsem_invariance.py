@@ -8,10 +8,11 @@ import pytest
 from conftest import REFERENCE
 from scipy import stats
 
-from csi_lab import PathModel, SpecError
+from csi_lab import CsiLabWarning, PathModel, SpecError
 from csi_lab.sem.cb_invariance import chi2_difference, invariance
 from csi_lab.sem.cbsem import cbsem
 
+ITEMS = [f"x{k}" for k in range(1, 10)]
 MODEL = PathModel({"visual": ["x1", "x2", "x3"], "textual": ["x4", "x5", "x6"], "speed": ["x7", "x8", "x9"]})
 
 
@@ -135,6 +136,10 @@ def test_the_html_has_the_table_and_no_markup_of_the_data(hs):
         ({"steps": ("metric", "full")}, r"unknown steps: \['full'\]"),
         ({"partial": ("x3 ~2",)}, r"not parameters of this model: \['x3 ~2'\]"),
         ({"equal": ["loadings"]}, "set by the steps"),
+        ({"partial": 3}, "names of parameters"),
+        ({"partial": "visual ~~ speed"}, r"no step holds equal: \['visual ~~ speed'\]"),
+        ({"cfi_fall": float("nan")}, "cfi_fall=nan must be a finite number"),
+        ({"rmsea_rise": "0.015"}, "rmsea_rise='0.015' must be a finite number"),
     ],
 )
 def test_wrong_questions_are_refused(hs, settings, message):
@@ -150,3 +155,23 @@ def test_fits_that_cannot_be_compared_are_refused(hs):
         chi2_difference(fit, fit)
     with pytest.raises(SpecError, match=r"different items: \['x9'\]"):
         chi2_difference(cbsem(hs, MODEL.with_items({"speed": ["x7", "x8"]})), fit)
+    with pytest.raises(SpecError, match="means=False and True"):
+        chi2_difference(cbsem(hs, MODEL, fixed={"visual ~~ speed": 0}), cbsem(hs, MODEL, means=True))
+    with pytest.raises(SpecError, match=r"two fits of cbsem\(\), not int"):
+        chi2_difference(5, fit)
+
+
+def test_a_test_between_doubtful_fits_says_so_first(hs):
+    """A search cut short, and a model that is not nested: with more degrees of freedom it fits better."""
+    apart = cbsem(
+        hs, PathModel({"visual": ITEMS[:3], "textual": ITEMS[3:6], "speed": ITEMS[6:]}), fixed={"x1 ~~ x1": 0.5}
+    )
+    mixed = PathModel({"visual": ["x4", "x2", "x3"], "textual": ["x1", "x5", "x6"], "speed": ITEMS[6:]})
+    d = chi2_difference(apart, cbsem(hs, mixed))
+    assert str(d).startswith("NOT NESTED")
+    assert d.p == 1
+    with pytest.warns(CsiLabWarning, match="NOT CONVERGED"):
+        short = cbsem(hs, MODEL, fixed={"visual ~~ speed": 0}, max_iterations=1)
+    d = chi2_difference(short, cbsem(hs, MODEL))
+    assert str(d).startswith("narrow model: NOT CONVERGED")
+    assert "problems" not in d.to_frame()

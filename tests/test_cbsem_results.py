@@ -12,6 +12,7 @@ from conftest import REFERENCE
 import csi_lab as csi
 from csi_lab import CsiLabWarning, DataError, EstimationError, PathModel, SpecError
 from csi_lab.moments import Moments
+from csi_lab.resampling import replicates
 from csi_lab.sem.cb_specification import specification
 from csi_lab.sem.cbsem import cbsem
 
@@ -270,11 +271,80 @@ def test_the_diagram_shows_standardised_paths(sem):
         (lambda d: d, {"groups": "school", "free": "visual =~ x1"}, SpecError, "marker loading is 1"),
         (lambda d: d, {"fixed": {"x1 ~~ x2": 0}}, SpecError, r"not parameters of this model: \['x1 ~~ x2'\]"),
         (lambda d: d, {"groups": "school", "engine": "semopy"}, SpecError, "one group without means"),
+        (lambda d: d, {"groups": ["a", "b"]}, DataError, r"one label per row: shape \(2,\) for 301 rows"),
+        (lambda d: d, {"groups": np.zeros((301, 2))}, DataError, r"one label per row: shape \(301, 2\)"),
+        (lambda d: pd.concat([d, d[["school"]]], axis=1), {"groups": "school"}, DataError, "one label per row"),
+        (
+            lambda d: d.assign(g=np.array([1, "1"], dtype=object)[(d["sex"] - 1).astype(int)]),
+            {"groups": "g"},
+            DataError,
+            r"several groups are called \['1'\]",
+        ),
+        (lambda d: {1: d[:150], "1": d[150:]}, {}, DataError, r"several groups are called \['1'\]"),
+        (lambda d: d.assign(g=np.where(d.sex == 1, "", "f")), {"groups": "g"}, DataError, "an empty name"),
+        (lambda d: d.mask(d == d.x1[0]), {"missing": "raise"}, DataError, "rows have missing answers.*'fiml'"),
+        (lambda d: d, {"weights": np.zeros(301)}, DataError, "whose weight is not 0"),
+        (
+            lambda d: d,
+            {"level": "95", "means": "yes", "tolerance": "a", "max_iterations": 2.5},
+            SpecError,
+            "means='yes'.*level='95'.*tolerance='a'.*max_iterations=2.5",
+        ),
+        (lambda d: d, {"equal": 5}, SpecError, r"two or more parameter names, not \[\(5,\)\]"),
+        (lambda d: d, {"equal": [("visual =~ x2",)]}, SpecError, "two or more parameter names"),
+        (lambda d: d, {"free": 5}, SpecError, r"free takes names of parameters.*\[5\]"),
+        (lambda d: d, {"fixed": ["visual =~ x2"]}, SpecError, "fixed maps names of parameters to values.*got list"),
+        (lambda d: d, {"fixed": {"visual =~ x2": "a"}}, SpecError, r"finite numbers; not so for \['visual =~ x2'\]"),
+        (
+            lambda d: d,
+            {"groups": "school", "equal": "loadings", "free": ["x3 ~1", "visual =~ x2"]},
+            SpecError,
+            r"not held equal across groups anyway: \['x3 ~1'\]; equal holds \['loadings'\]",
+        ),
     ],
 )
 def test_what_cannot_be_estimated_is_refused_with_names(hs, change, settings, error, message):
     with pytest.raises(error, match=message):
         cbsem(change(hs), MODEL, **settings)
+
+
+@pytest.mark.parametrize(
+    ("ask", "error", "message"),
+    [
+        (lambda f: f.measures(level="a"), SpecError, "level='a' must lie between 0 and 1"),
+        (lambda f: f.measures(close=0), SpecError, "close=0 must be above 0"),
+        (lambda f: f.check(vif=float("nan")), SpecError, "vif=nan must be a finite number"),
+        (lambda f: f.modification_indices(minimum="3.84"), SpecError, "minimum='3.84' must be a finite number"),
+        (lambda f: f.scores(np.zeros((3, 9))), DataError, "rows of a DataFrame.*ndarray"),
+        (lambda f: f.refit(5), DataError, "refit takes Moments"),
+        (lambda f: f.bootstrap(10, rng="a"), SpecError, "rng='a' must be a whole number"),
+        (lambda f: f.bootstrap(10, level=95), SpecError, "level=95 must lie between 0 and 1"),
+        (lambda f: f.bootstrap(replicates=5), SpecError, "what csi.replicates"),
+        (
+            lambda f: f.bootstrap(replicates=replicates(f.answers.parts[0].frame[:99], items=ITEMS, draws=5)),
+            DataError,
+            r"made from other rows or weights \(99 rows used there, 301 here\)",
+        ),
+    ],
+)
+def test_questions_to_a_fit_that_have_no_answer_are_refused(fit, ask, error, message):
+    with pytest.raises(error, match=message):
+        ask(fit)
+
+
+def test_labels_in_a_series_go_by_their_index(hs):
+    shuffled = hs["school"].sample(frac=1, random_state=1)
+    ours, theirs = (cbsem(hs, MODEL, groups=g).loadings.loc["Pasteur"] for g in (shuffled, "school"))
+    assert ours["estimate"].to_numpy() == pytest.approx(theirs["estimate"].to_numpy())
+
+
+def test_a_saturated_model_has_robust_errors_and_no_test(hs):
+    found = cbsem(hs, PathModel({"F": ["x1", "x2", "x3"]}), se="robust")
+    assert found.parameters["se"].notna().all()
+    m = found.fit_measures
+    assert (m["chi2_scaled"], m["cfi_robust"], m["rmsea_robust"]) == (pytest.approx(0, abs=1e-9), 1, 0)
+    assert np.isnan(m["scaling_factor"])
+    assert "nan" not in str(found)
 
 
 @pytest.mark.parametrize(

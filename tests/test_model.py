@@ -69,3 +69,46 @@ def test_syntax_refuses_names_it_cannot_hold():
 
 def test_single_numbers_are_said_in_the_singular():
     assert str(PathModel({"A": "a", "B": "b"}, {"B": "A"})) == "2 constructs, 2 items, 1 path"
+
+
+NOT_NAMES = [
+    ({"constructs": None}, "constructs must be a mapping of construct names, got NoneType"),
+    ({"constructs": {"A": None}}, r"constructs\['A'\] must be a name or a list of names, got NoneType"),
+    ({"constructs": {"A": ["x1", None, float("nan"), ""]}}, r"holds what is no name: \[None, nan, ''\]"),
+    ({"constructs": {"A": {"x1", "x2"}}}, "must be a name or a list of names, got set"),
+    ({"constructs": {"": "x1"}}, r"keys that are no names: \[''\]"),
+    ({"constructs": {1: "x1", "1": "x2"}}, r"twice, as text and as a number: \['1'\]"),
+    ({"paths": [("A", "B")]}, "paths must be a mapping of construct names, got list"),
+    ({"paths": {"A": 3}}, r"paths\['A'\] must be a name or a list of names, got int"),
+    ({"modes": ["A"]}, "modes must be a mapping"),
+    ({"covariances": [("x1", "x2", "x3")]}, r"list of pairs of items.*\('x1', 'x2', 'x3'\)"),
+    ({"covariances": ("x1", "x2")}, r"list of pairs of items.*\['x1', 'x2'\]"),
+    ({"covariances": None}, "list of pairs of items"),
+    ({"covariances": [("x1", "x2"), ("x2", "x1")]}, r"given twice: \['x2 ~~ x1'\]"),
+]
+
+
+@pytest.mark.parametrize(("given", "message"), NOT_NAMES)
+def test_what_is_no_name_is_refused(given, message):
+    with pytest.raises(SpecError, match=message):
+        PathModel(**{"constructs": {"A": ["x1", "x2", "x3"]}, **given})
+
+
+def test_lists_that_can_be_read_once_are_read_once():
+    model = PathModel({"A": (c for c in "ab"), "B": "c"}, {"B": (c for c in "A")})
+    assert (model.items, model.edges) == (("a", "b", "c"), (("A", "B"),))
+
+
+def test_numbers_are_names_in_covariances_too():
+    assert PathModel({"A": [1, 2, 3]}, covariances=[(1, 2)]).covariances == (("1", "2"),)
+
+
+def test_single_items_keep_their_mode_in_syntax():
+    model = PathModel({"A": "a", "B": ["b", "c"]}, {"B": "A"}, {"A": "B"})
+    assert PathModel.from_lavaan(model.to_lavaan()) == model
+
+
+def test_syntax_refuses_a_construct_that_is_called_like_an_item():
+    """lavaan 0.6-14 takes ``CUSCO =~ 1*CUSCO`` for a construct measured by itself and stops."""
+    with pytest.raises(SpecError, match=r"name of an item: \['CUSCO'\]"):
+        PathModel({"Image": ["i1", "i2"], "CUSCO": "CUSCO"}).to_lavaan()

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from csi_lab.answers import infinite_values, require_columns, require_numbers, require_possible, split_weights
+from csi_lab.answers import (
+    aligned,
+    infinite_values,
+    require_columns,
+    require_numbers,
+    require_possible,
+    split_weights,
+)
 from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.moments import Moments, as_moments, require_variation
@@ -174,6 +181,7 @@ def read_answers(
             raise SpecError("the data are given group by group already; leave groups= and weights= out")
         if len(data) < 2:
             raise DataError(f"groups are compared, so two or more are needed; got {list(data)}")
+        _require_labels(list(data))
         read = {str(label): read_answers(part, items, missing=missing) for label, part in data.items()}
         parts = [replace(a.parts[0], label=label) for label, a in read.items()]
         designs = {a.design for a in read.values()}
@@ -241,6 +249,7 @@ def _part(
         empty = [c for c, hole in zip(items, gaps.all(axis=0), strict=True) if hole]
         raise DataError(
             f"no row of {len(frame)}{where} can be used: answers are missing in each"
+            + (" whose weight is not 0" if w is not None else "")
             + (f"; items without any answer: {empty}" if empty and len(frame) else "")
         )
     weights = np.ones(int(used.sum())) if w is None else w[used] / w[used].mean()
@@ -249,7 +258,13 @@ def _part(
         if np.isinf(chosen.to_numpy(dtype=float, na_value=np.nan)).any():
             raise DataError(infinite_values(chosen))
         return Part(label, frame, None, used, weights, weight=total), int((~used).sum())
-    moments = Moments.from_frame(chosen, w, missing)
+    holes = int(gaps.any(axis=1).sum())
+    if missing == "raise" and holes:
+        raise DataError(
+            f"{holes} of {len(frame)} rows{where} have missing answers; choose missing='listwise' to leave them out or "
+            "'fiml' to use the answers they have"
+        )
+    moments = Moments.from_frame(chosen, w)
     return Part(label, frame, moments, used, weights, weight=total), int((~used).sum())
 
 
@@ -274,13 +289,23 @@ def _groups_of(frame: pd.DataFrame, groups: Any) -> tuple[list[str], np.ndarray]
             raise DataError(f"the group column {groups!r} is not in the data")
         values, name = frame[groups], f"the group column {groups!r}"
     else:
-        values, name = pd.Series(np.asarray(groups)), "groups"
-        if len(values) != len(frame):
-            raise DataError(f"groups have {len(values)} entries; the data have {len(frame)} rows")
-    codes, labels = pd.factorize(values)
+        values, name = aligned(groups, frame, "the group labels"), "groups"
+    if np.ndim(values) != 1 or len(values) != len(frame):
+        raise DataError(f"{name} must be one label per row: shape {np.shape(values)} for {len(frame)} rows")
+    codes, labels = pd.factorize(pd.Series(values).reset_index(drop=True))
     if len(labels) < 2:
         raise DataError(f"{name} must hold two or more groups; it holds {[str(v) for v in labels]}")
+    _require_labels(labels)
     return [str(v) for v in labels], np.asarray(codes)
+
+
+def _require_labels(labels: Iterable[Any]) -> None:
+    """Refuse groups that cannot be told apart in a table."""
+    names = [str(label) for label in labels]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or not all(name.strip() for name in names):
+        what = f"several groups are called {twice}" if twice else "a group has an empty name"
+        raise DataError(f"{what}; give every group a name of its own")
 
 
 def _require_independent(moments: Moments, label: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from csi_lab.errors import EstimationError, SpecError
-from csi_lab.intervals import KINDS, Interval, Kind, interval
+from csi_lab.intervals import Interval, Kind, interval, require_interval
 from csi_lab.moments import Moments
 from csi_lab.percent import percent
 from csi_lab.sem.cb_check import improper
@@ -150,10 +150,7 @@ def resample(specification: Specification, drawn: Drawn, theta: np.ndarray, *, k
     SpecError
         If the kind of interval does not fit the replicates.
     """
-    if kind not in KINDS or not 0 < level < 1:
-        raise SpecError(
-            f"kind={kind!r} must be one of {list(KINDS)} and level={level!r} lie between 0 and 1, e.g. 0.95"
-        )
+    require_interval(kind, level)
     if kind == "studentised":
         raise SpecError("kind='studentised' is not offered here; use 'percentile', 'normal', 'bc' or 'bca'")
     if drawn.method == "jackknife" and kind != "normal":

@@ -21,10 +21,11 @@ from csi_lab.replicate_factors import (
     jackknife_factors,
     rao_wu_factors,
 )
-from csi_lab.resampling import GROUPS, LARGE, METHODS, Method, Replicates, replicates, require_draws
+from csi_lab.resampling import GROUPS, LARGE, METHODS, Method, Replicates, replicates, requested, require_draws
 from csi_lab.sem.cb_answers import Answers
 from csi_lab.sem.cb_pattern_sums import PatternSums, incomplete_sample, pattern_sums
 from csi_lab.sem.cb_sample import Likelihood, Sample
+from csi_lab.settings import generator
 from csi_lab.units import Units
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ def drawn(
     Raises
     ------
     DataError, SpecError
-        As :func:`csi_lab.resampling.replicates`; and for given replicates of incomplete answers.
+        As :func:`csi_lab.resampling.replicates`; for given replicates of other rows, or of incomplete answers.
     EstimationError
         If there are no rows to resample.
     """
@@ -225,17 +226,19 @@ def drawn(
                 "replicates= hold moments, and full-information estimation resamples the answers; give draws, indices "
                 "or replicate_weights"
             )
-        return Drawn((CompleteRows(given[list(answers.items)]),), True, given.method, means, likelihood)
+        chosen = requested(None, answers.items, replicates=given, sample=answers.parts[0].moments)
+        assert chosen is not None
+        return Drawn((CompleteRows(chosen),), True, chosen.method, means, likelihood)
     if not answers.has_rows:
         raise EstimationError("moments have no rows to resample; fit the survey or DataFrame, or give replicates=")
     design = answers.design
     complex_design = bool(design.strata or design.psu or design.population)
     together = complex_design or not several
-    generator = np.random.default_rng(rng)
+    source = generator(rng)
     # A copy of one generator draws the same units for every group.
-    streams = [copy.deepcopy(generator) for _ in answers.parts] if together else generator.spawn(len(answers.parts))
+    streams = [copy.deepcopy(source) for _ in answers.parts] if together else source.spawn(len(answers.parts))
     if not several:
-        streams = [generator]
+        streams = [source]
     frames, weights = _shared_units(answers) if together and several else _own_rows(answers)
     if several and together:
         design = replace(design, weights=None)
@@ -294,16 +297,16 @@ def _method(method: Method, complex_design: bool, rows: int) -> Method:
     return method
 
 
-def _incomplete_rows(units: Units, draws: int, generator: np.random.Generator, method: Method) -> IncompleteRows:
+def _incomplete_rows(units: Units, draws: int, source: np.random.Generator, method: Method) -> IncompleteRows:
     if method == "random groups":
-        units = units.grouped(min(GROUPS, units.rows), generator)
+        units = units.grouped(min(GROUPS, units.rows), source)
     if method != "bootstrap":
         units.require_pairs()
     if method == "jackknife":
         scale = np.concatenate([factor for _, factor in jackknife_factors(units)])
         return IncompleteRows(units, lambda: iter(()), units.df, scale)
     make = bootstrap_factors if method == "bootstrap" else rao_wu_factors
-    children = list(blocks_of_draws(draws, generator))
+    children = list(blocks_of_draws(draws, source))
 
     def blocks() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         for k, child in children:

@@ -12,9 +12,12 @@ import numpy as np
 from scipy import special
 
 from csi_lab.errors import EstimationError, SpecError, listed
-from csi_lab.model import PathModel
+from csi_lab.model import PathModel, model_of
 from csi_lab.sem.cb_result import CBSEMFit
+from csi_lab.sem.cb_search import SAME
+from csi_lab.sem.cb_specification import exempt
 from csi_lab.sem.cbsem import cbsem
+from csi_lab.settings import require_cutoff
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +48,8 @@ class ChiSquareDifference:
         Satorra and Bentler's factor of the difference; 1 without robust fits, NaN if it came out negative.
     cfi_change, rmsea_change, srmr_change
         Narrow minus wide.
+    problems
+        Why the test may mean nothing: what is wrong with either solution, or that the narrow model fits better.
     """
 
     value: float
@@ -54,25 +59,28 @@ class ChiSquareDifference:
     cfi_change: float
     rmsea_change: float
     srmr_change: float
+    problems: tuple[str, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
         """One row."""
         import pandas as pd
 
-        return pd.DataFrame([vars(self)], index=pd.Index(["narrow - wide"], name="comparison"))
+        numbers = {name: value for name, value in vars(self).items() if name != "problems"}
+        return pd.DataFrame([numbers], index=pd.Index(["narrow - wide"], name="comparison"))
 
     def __str__(self) -> str:
         scaled = "" if self.scaling == 1 else f" (scaled, factor {self.scaling:.3f})"
         p = "p < .001" if self.p < 0.001 else f"p = {self.p:.3f}"
-        return (
+        test = (
             f"chi2 difference({self.df}) = {self.value:.2f}{scaled}, {p}; change of CFI {self.cfi_change:+.3f}, "
             f"RMSEA {self.rmsea_change:+.3f}, SRMR {self.srmr_change:+.3f}"
         )
+        return "\n".join([*self.problems, test])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(str(self))}</p>"
+        return "<p>" + "<br>".join(html.escape(line) for line in str(self).splitlines()) + "</p>"
 
 
 def chi2_difference(narrow: CBSEMFit, wide: CBSEMFit) -> ChiSquareDifference:
@@ -95,7 +103,7 @@ def chi2_difference(narrow: CBSEMFit, wide: CBSEMFit) -> ChiSquareDifference:
     Raises
     ------
     SpecError
-        If the fits are of different items, rows or standard errors, or the first has no more degrees of freedom.
+        If the fits are of different items, rows or settings, or the first has no more degrees of freedom.
 
     References
     ----------
@@ -117,14 +125,24 @@ def chi2_difference(narrow: CBSEMFit, wide: CBSEMFit) -> ChiSquareDifference:
     >>> chi2_difference(one, two).df
     1
     """
+    for fit in (narrow, wide):
+        if not isinstance(fit, CBSEMFit):
+            raise SpecError(f"chi2_difference takes two fits of cbsem(), not {type(fit).__name__}")
     problems = []
     if set(narrow.specification.items) != set(wide.specification.items):
         odd = sorted(set(narrow.specification.items) ^ set(wide.specification.items))
         problems.append(f"the fits are of different items: {odd}")
     if narrow.n != wide.n or narrow.specification.groups != wide.specification.groups:
         problems.append(f"the fits are of different rows or groups: n = {narrow.n} and {wide.n}")
-    if narrow.se != wide.se or narrow.likelihood != wide.likelihood:
-        problems.append(f"the fits have different settings: se={narrow.se!r} and {wide.se!r}")
+    problems += [
+        f"the fits have different settings: {name}={a!r} and {b!r}"
+        for name, a, b in (
+            ("se", narrow.se, wide.se),
+            ("likelihood", narrow.likelihood, wide.likelihood),
+            ("means", narrow.specification.means, wide.specification.means),
+        )
+        if a != b
+    ]
     df = narrow.specification.df - wide.specification.df
     if df <= 0:
         problems.append(f"the first model must have more degrees of freedom; they differ by {df}")
@@ -140,8 +158,13 @@ def chi2_difference(narrow: CBSEMFit, wide: CBSEMFit) -> ChiSquareDifference:
     value = float((a["chi2"] - b["chi2"]) / factor)
     known = narrow.scaling is not None or not np.isnan(a["p"])
     p = float(special.chdtrc(df, max(value, 0.0))) if known and np.isfinite(value) else float("nan")
-    index = _index_names(narrow)
-    return ChiSquareDifference(value, df, p, float(factor), *(float(a[name] - b[name]) for name in (*index, "srmr")))
+    doubts = [f"{which} model: {text}" for which, f in (("narrow", narrow), ("wide", wide)) for text in f.problems]
+    if a["chi2"] < b["chi2"] - SAME:
+        doubts.insert(
+            0, "NOT NESTED, or one search ended elsewhere: the model with more constraints has the lower chi2"
+        )
+    cfi, rmsea, srmr = (float(a[name] - b[name]) for name in (*_index_names(narrow), "srmr"))
+    return ChiSquareDifference(value, df, p, float(factor), cfi, rmsea, srmr, tuple(doubts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,7 +291,8 @@ def invariance(
     import pandas as pd
 
     steps = (steps,) if isinstance(steps, str) else tuple(steps)
-    partial = (partial,) if isinstance(partial, str) else tuple(partial)
+    require_cutoff(cfi_fall, "cfi_fall")
+    require_cutoff(rmsea_rise, "rmsea_rise")
     unknown = [s for s in steps if s not in STEPS]
     order = list(STEPS)
     if unknown:
@@ -280,11 +304,14 @@ def invariance(
         raise SpecError(f"{clash} are set by the steps; exempt parameters with partial=")
     if groups is None and not isinstance(data, Mapping):
         raise SpecError("groups= is needed: a column or an array with the group of each row")
-    fits: dict[str, CBSEMFit] = {}
-    for step in steps:
-        equal = [name for s in order[: order.index(step) + 1] for name in STEPS[s]]
-        # A parameter can only be exempt from an equality that the step asks for; at least one step must know it.
-        fits[step] = cbsem(data, model, groups=groups, equal=equal, free=partial, **settings)
+    model = model_of(data, model)
+    equal = {step: [name for s in order[: order.index(step) + 1] for name in STEPS[s]] for step in steps}
+    free = {step: exempt(model, partial, equal[step]) for step in steps}
+    partial = (partial,) if isinstance(partial, str) else tuple(partial)
+    idle = [name for name in partial if name not in free[steps[-1]]]
+    if idle:
+        raise SpecError(f"partial names parameters that no step holds equal: {idle}; they differ across groups anyway")
+    fits = {step: cbsem(data, model, groups=groups, equal=equal[step], free=free[step], **settings) for step in steps}
     rows: list[dict[str, Any]] = []
     before: CBSEMFit | None = None
     rejected = ""

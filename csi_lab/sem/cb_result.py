@@ -21,6 +21,7 @@ from csi_lab.sem import cb_check, cb_derived, cb_fit, cb_tables
 from csi_lab.sem.cb_bootstrap import refit_moments, resample
 from csi_lab.sem.cb_draws import drawn
 from csi_lab.sem.cb_estimated import Estimated
+from csi_lab.settings import require_cutoff, require_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,8 +66,10 @@ class CBSEMFit(Estimated):
         """
         import pandas as pd
 
-        if not 0 < level < 1 or not close > 0:
-            raise SpecError(f"level={level!r} must lie between 0 and 1 and close={close!r} above 0")
+        require_level(level, usual=0.90)
+        require_cutoff(close, "close")
+        if not close > 0:
+            raise SpecError(f"close={close!r} must be above 0, e.g. 0.05")
         found = cb_fit.measures(self.specification, self.sample, self.theta, self.scaling, close, level)
         if self.withheld or not self.answers.simple:
             for name in ("p", "rmsea_low", "rmsea_high", "rmsea_close_p"):
@@ -98,6 +101,8 @@ class CBSEMFit(Estimated):
             Share of bootstrap draws without a solution above which the intervals are doubtful; default .05, as much as
             an interval of 95 % leaves outside.
         """
+        for name, value in (("heywood", heywood), ("vif", vif), ("failed", failed)):
+            require_cutoff(value, name)
         found = cb_check.problems(
             self.specification,
             self.theta,
@@ -231,6 +236,7 @@ class CBSEMFit(Estimated):
         """
         if self.undetermined or self.specification.df < 0:
             raise EstimationError(self.problems[0])
+        require_cutoff(minimum, "minimum")
         table = cb_tables.modifications(self.specification, self.sample, self.theta)
         return table[table["mi"] >= minimum]
 
@@ -305,7 +311,9 @@ class CBSEMFit(Estimated):
         moments
             Moments of the items with any leading axes; with several groups one for each, in their order.
         """
-        given = [moments] if isinstance(moments, Moments) else list(moments)
+        given = [moments] if isinstance(moments, Moments) else list(moments) if isinstance(moments, Sequence) else []
+        if not given or not all(isinstance(m, Moments) for m in given):
+            raise DataError("refit takes Moments, or a list of them, one for each group; csi.Moments.from_frame(frame)")
         if len(given) != len(self.specification.groups):
             raise DataError(f"the model has {len(self.specification.groups)} groups; got moments of {len(given)}")
         chosen = [m[list(self.specification.items)] for m in given]
@@ -331,6 +339,10 @@ class CBSEMFit(Estimated):
         import pandas as pd
 
         items = list(self.specification.items)
+        if not isinstance(frame, pd.DataFrame):
+            raise DataError(
+                f"scores are of the rows of a DataFrame with the items as columns, not of {type(frame).__name__}"
+            )
         require_columns(frame, items)
         require_numbers(frame[items])
         centred = frame[items].to_numpy(dtype=float, na_value=np.nan) - self.moments.mean

@@ -17,12 +17,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from csi_lab.errors import SpecError, listed
 from csi_lab.model import PathModel
+from csi_lab.settings import is_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -205,7 +206,7 @@ def specification(
         ``"latent_means"``), or tuples of parameter names held equal to each other within each group, e.g.
         ``("visual =~ x2", "visual =~ x3")``.
     free
-        Parameters left out of the equality across groups (partial invariance), e.g. ``"x3 ~1"``.
+        Parameters left out of an equality across groups that ``equal`` asks for (partial invariance), e.g. ``"x3 ~1"``.
     fixed
         Parameter name to its value in all groups, in the units of the data.
 
@@ -216,7 +217,8 @@ def specification(
     Raises
     ------
     SpecError
-        If a construct is in mode B, or a name in ``equal``, ``free`` or ``fixed`` is unknown; all offenders are named.
+        If a construct is in mode B, or ``equal``, ``free`` or ``fixed`` are of the wrong type or name what is unknown
+        or was not equal anyway; all offenders are named.
 
     Examples
     --------
@@ -226,10 +228,7 @@ def specification(
     >>> print(specification(model, groups=("A", "B"), means=True, equal=["loadings"]))
     2 constructs, 6 items, 0 paths, 2 groups: 34 free parameters, 20 degrees of freedom
     """
-    equal = (equal,) if isinstance(equal, str) else tuple(equal)
-    free = (free,) if isinstance(free, str) else tuple(free)
-    families = [e for e in equal if isinstance(e, str)]
-    ties = [tuple(e) for e in equal if not isinstance(e, str)]
+    families, ties, free, fixed = _constraints(equal, free, fixed)
     problems = _setting_problems(model, groups, identification, families)
     if problems:
         raise SpecError(listed(problems, "the model cannot be specified so"), problems)
@@ -238,30 +237,26 @@ def specification(
         for g in range(len(groups))
         for row in _one_group(model, means, identification, families, g)
     ]
-    known = {_plain(row.name): row.key for row in rows}
-    known |= {_plain(f"{row.rhs}~~{row.lhs}"): row.key for row in rows if row.op == "~~"}
-    asked = [*free, *(name for tie in ties for name in tie), *(fixed or {})]
-    unknown = list(dict.fromkeys(name for name in asked if _plain(name) not in known))
-    if unknown:
-        raise SpecError(
-            f"not parameters of this model: {unknown}; names look like "
-            f"{', '.join(repr(row.name) for row in rows[1:3])}, intercepts like 'x1 ~1'"
-        )
+    known = _keys_by_name(rows, [*free, *(name for tie in ties for name in tie), *fixed])
     released = {known[_plain(name)] for name in free}
-    values = {known[_plain(name)]: float(value) for name, value in (fixed or {}).items()}
-    odd = [name for name, value in (fixed or {}).items() if not np.isfinite(float(value))]
-    if odd:
-        raise SpecError(f"fixed values must be finite numbers; not so for {odd}")
+    values = {known[_plain(name)]: float(value) for name, value in fixed.items()}
     fast = [name for name in free if all(row.value == row.value for row in rows if row.key == known[_plain(name)])]
     if fast:
         raise SpecError(
             f"free names parameters that are fixed in every group: {fast}; a marker loading is 1 by definition: put "
             "another item first in its construct, or use identification='variance'"
         )
+    equal_keys = {row.key for row in rows if row.family in families}
+    idle = [name for name in free if known[_plain(name)] not in equal_keys]
+    if idle:
+        raise SpecError(
+            f"free names parameters that are not held equal across groups anyway: {idle}; equal holds "
+            f"{list(families) or 'nothing'}"
+        )
     rows = [replace(row, value=values[row.key]) if row.key in values else row for row in rows]
     leaders = _leaders([[known[_plain(name)] for name in tie] for tie in ties])
     rows = _fixed_by_ties(rows, leaders)
-    shared = {row.key for row in rows if row.family in families} - released
+    shared = equal_keys - released
     return Specification(
         model=model,
         items=model.items,
@@ -271,6 +266,37 @@ def specification(
         identification=identification,
         rows=tuple(_numbered(rows, shared, leaders)),
     )
+
+
+def _constraints(
+    equal: Any, free: Any, fixed: Any
+) -> tuple[list[str], list[tuple[str, ...]], tuple[str, ...], dict[str, float]]:
+    """Families, ties, exemptions and fixed values, each of its type."""
+    problems = []
+    items = (equal,) if isinstance(equal, str) else tuple(equal) if isinstance(equal, Iterable) else (equal,)
+    families = [e for e in items if isinstance(e, str)]
+    ties = [tuple(e) if isinstance(e, (list, tuple)) else (e,) for e in items if not isinstance(e, str)]
+    odd = [tie for tie in ties if len(set(tie)) < 2 or not all(isinstance(name, str) for name in tie)]
+    if odd:
+        problems.append(
+            f"equal takes names of families and tuples of two or more parameter names, not {odd}; e.g. "
+            "equal=['loadings'] or equal=[('f =~ x2', 'f =~ x3')]"
+        )
+    exempt = (free,) if isinstance(free, str) else tuple(free) if isinstance(free, Iterable) else (free,)
+    if not all(isinstance(name, str) for name in exempt):
+        problems.append(f"free takes names of parameters, e.g. ['x3 ~1'], not {list(exempt)}")
+    values = {} if fixed is None else fixed
+    if not isinstance(values, Mapping):
+        problems.append(f"fixed maps names of parameters to values, e.g. {{'f ~~ g': 0}}; got {type(fixed).__name__}")
+    else:
+        wrong = [name for name, v in values.items() if not is_number(v) or not np.isfinite(v)]
+        if wrong:
+            problems.append(f"fixed values must be finite numbers; not so for {wrong}")
+        if not all(isinstance(name, str) for name in values):
+            problems.append(f"fixed maps names of parameters to values; got the names {list(values)}")
+    if problems:
+        raise SpecError(listed(problems, "the model cannot be specified so"), problems)
+    return families, ties, exempt, dict(values)
 
 
 def _one_group(
@@ -317,9 +343,6 @@ def _setting_problems(
     lone = [f"{a} ~~ {b}" for a, b in model.covariances if a in single or b in single]
     if lone:
         problems.append(f"residual covariances of single items, which have no residual: {lone}; remove them")
-    twice = sorted({f"{a} ~~ {b}" for a, b in model.covariances if model.covariances.count((b, a))})
-    if twice or len(set(model.covariances)) < len(model.covariances):
-        problems.append("a residual covariance is given twice; keep each pair once")
     if identification not in IDENTIFICATIONS:
         problems.append(f"identification={identification!r} is unknown; use 'marker' or 'variance'")
     strange = [name for name in families if name not in FAMILIES]
@@ -328,6 +351,38 @@ def _setting_problems(
     elif families and len(groups) < 2:
         problems.append(f"equal={families} holds parameters equal across groups; give groups=")
     return problems
+
+
+def exempt(model: PathModel, names: Iterable[str], families: Iterable[str]) -> tuple[str, ...]:
+    """Those of the parameters ``names`` that equality of ``families`` across groups would hold equal.
+
+    Raises
+    ------
+    SpecError
+        If a name is no parameter of the model.
+
+    Examples
+    --------
+    >>> exempt(PathModel({"f": ["x1", "x2", "x3"]}), ["f =~ x2", "x3 ~1"], ["loadings"])
+    ('f =~ x2',)
+    """
+    _, _, names, _ = _constraints((), names, None)
+    rows = _one_group(model, True, "marker", [], 0)
+    known, family = _keys_by_name(rows, names), {row.key: row.family for row in rows}
+    return tuple(name for name in names if family[known[_plain(name)]] in set(families))
+
+
+def _keys_by_name(rows: Sequence[Row], asked: Iterable[str]) -> dict[str, tuple[str, str, str]]:
+    """What each name means; names asked for that mean nothing are refused."""
+    known = {_plain(row.name): row.key for row in rows}
+    known |= {_plain(f"{row.rhs}~~{row.lhs}"): row.key for row in rows if row.op == "~~"}
+    unknown = list(dict.fromkeys(name for name in asked if _plain(name) not in known))
+    if unknown:
+        raise SpecError(
+            f"not parameters of this model: {unknown}; names look like "
+            f"{', '.join(repr(row.name) for row in rows[1:3])}, intercepts like 'x1 ~1'"
+        )
+    return known
 
 
 def _plain(name: str) -> str:

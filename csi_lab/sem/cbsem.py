@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from csi_lab.errors import CsiLabWarning, DataError, SpecError
-from csi_lab.model import PathModel
+from csi_lab.model import PathModel, model_of
 from csi_lab.sem.cb_answers import MissingAnswers, read_answers
 from csi_lab.sem.cb_engine import distance
 from csi_lab.sem.cb_estimated import StandardErrors
@@ -19,6 +19,7 @@ from csi_lab.sem.cb_sample import Likelihood, Sample
 from csi_lab.sem.cb_search import Found, search
 from csi_lab.sem.cb_specification import Identification, Specification, specification
 from csi_lab.sem.cb_tables import STANDARD_ERRORS
+from csi_lab.settings import is_number, is_whole
 
 Engine = Literal["fisher", "semopy"]
 ENGINES = ("fisher", "semopy")
@@ -158,8 +159,8 @@ def cbsem(
     construct with
     Value     Satisfaction     0.752  0.045  0.663  0.841
     """
-    model = _model_of(data, model)
-    _require_known(engine, se, likelihood, level, tolerance, max_iterations)
+    model = model_of(data, model)
+    _require_known(engine, se, likelihood, means, level, tolerance, max_iterations)
     answers = read_answers(data, model.items, groups=groups, weights=weights, missing=missing)
     labels = tuple(part.label for part in answers.parts)
     with_means = (len(labels) > 1 or missing == "fiml") if means is None else means
@@ -218,28 +219,25 @@ def _solved(engine: Engine, spec: Specification, sample: Sample, tolerance: floa
     return Found(theta, far < SEMOPY_DISTANCE, 0, far)
 
 
-def _model_of(data: Any, model: PathModel | None) -> PathModel:
-    model = getattr(data, "model", None) if model is None else model
-    if model is None:
-        raise SpecError("no model given and the data bring none; pass a PathModel or declare paths in the study file")
-    if not isinstance(model, PathModel):
-        raise SpecError(f"need a PathModel, got {type(model).__name__}; PathModel.from_lavaan(text) reads syntax")
-    return model
-
-
-def _require_known(engine: str, se: str, likelihood: str, level: float, tolerance: float, max_iterations: int) -> None:
+def _require_known(
+    engine: Any, se: Any, likelihood: Any, means: Any, level: Any, tolerance: Any, max_iterations: Any
+) -> None:
     problems = [
         f"{name}={value!r} is unknown; use one of {list(known)}"
         for name, value, known in (
             ("engine", engine, ENGINES),
-            ("se", se, STANDARD_ERRORS),
+            ("se", se, tuple(STANDARD_ERRORS)),
             ("likelihood", likelihood, LIKELIHOODS),
         )
         if value not in known
     ]
-    if not 0 < level < 1:
+    if means is not None and not isinstance(means, (bool, np.bool_)):
+        problems.append(f"means={means!r} must be True, False or None")
+    if not is_number(level) or not 0 < level < 1:
         problems.append(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
-    if not tolerance > 0 or max_iterations < 1:
-        problems.append(f"tolerance={tolerance!r} must be positive and max_iterations={max_iterations!r} at least 1")
+    if not is_number(tolerance) or not tolerance > 0:
+        problems.append(f"tolerance={tolerance!r} must be a positive number")
+    if not is_whole(max_iterations) or max_iterations < 1:
+        problems.append(f"max_iterations={max_iterations!r} must be a whole number of at least 1")
     if problems:
         raise SpecError("; ".join(problems), problems)

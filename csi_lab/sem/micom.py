@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from csi_lab.errors import EstimationError
-from csi_lab.model import PathModel
+from csi_lab.model import PathModel, model_of
 from csi_lab.moments import Missing, Moments
 from csi_lab.resampling import require_draws
 from csi_lab.sem.algorithm import Layout, Scheme
 from csi_lab.sem.fit import PLSFit
 from csi_lab.sem.grouped import GroupedSample, grouped_sample
-from csi_lab.sem.pls import model_of
 from csi_lab.settings import generator, require_level
 
 if TYPE_CHECKING:

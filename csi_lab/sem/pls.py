@@ -10,7 +10,7 @@ import numpy as np
 
 from csi_lab.design import Design
 from csi_lab.errors import CsiLabWarning, EstimationError, SpecError, listed
-from csi_lab.model import PathModel
+from csi_lab.model import PathModel, model_of
 from csi_lab.moments import Missing, Moments, as_moments, require_variation
 from csi_lab.resampling import replicates
 from csi_lab.sem.algorithm import SCHEMES, Layout, Scheme
@@ -148,25 +148,6 @@ def pls(
         if not fit.converged:
             warnings.warn(fit.remarks()[0], CsiLabWarning, stacklevel=2)
     return fit
-
-
-def model_of(data: Any, model: PathModel | None) -> PathModel:
-    """The model given, or that of the survey.
-
-    Raises
-    ------
-    SpecError
-        If there is none, or it is no path model.
-    """
-    found = getattr(data, "model", None) if model is None else model
-    if found is None:
-        raise SpecError("no model given and the data bring none; pass a PathModel or declare paths in the study file")
-    if not isinstance(found, PathModel):
-        raise SpecError(
-            f"model must be a PathModel, got {type(found).__name__}: csi.PathModel(constructs=..., paths=...), or one "
-            "of csi.models"
-        )
-    return found
 
 
 def _require_paths(model: PathModel) -> None:
