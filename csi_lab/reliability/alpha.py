@@ -182,15 +182,7 @@ def cronbach_alpha(
     if formula not in FORMULAS:
         raise SpecError(f"formula={formula!r} is unknown; use one of {list(FORMULAS)}, or draws= for a bootstrap")
     sample = Sample.of(
-        data,
-        items,
-        weights=weights,
-        draws=draws,
-        rng=rng,
-        replicates=replicates,
-        kind=kind,
-        level=level,
-        missing=missing,
+        data, items, weights, draws=draws, rng=rng, replicates=replicates, kind=kind, level=level, missing=missing
     )
     sample.require_scale()
     moments = sample.moments

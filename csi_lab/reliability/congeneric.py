@@ -111,15 +111,7 @@ def omega(
         if choice not in known:
             raise SpecError(f"{name}={choice!r} is unknown; use one of {list(known)}")
     sample = Sample.of(
-        data,
-        items,
-        weights=weights,
-        draws=draws,
-        rng=rng,
-        replicates=replicates,
-        kind=kind,
-        level=level,
-        missing=missing,
+        data, items, weights, draws=draws, rng=rng, replicates=replicates, kind=kind, level=level, missing=missing
     )
     sample.require_scale(at_least=3)
     if extraction == "ml":

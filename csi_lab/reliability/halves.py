@@ -94,15 +94,7 @@ def split_half(
     [0.697, 0.8215, 0.8086]
     """
     sample = Sample.of(
-        data,
-        items,
-        weights=weights,
-        draws=draws,
-        rng=rng,
-        replicates=replicates,
-        kind=kind,
-        level=level,
-        missing=missing,
+        data, items, weights, draws=draws, rng=rng, replicates=replicates, kind=kind, level=level, missing=missing
     )
     sample.require_scale()
     moments = sample.moments
@@ -199,15 +191,7 @@ def all_splits(
     """
     require_metric(metric)
     sample = Sample.of(
-        data,
-        items,
-        weights=weights,
-        draws=draws,
-        rng=rng,
-        replicates=replicates,
-        kind=kind,
-        level=level,
-        missing=missing,
+        data, items, weights, draws=draws, rng=rng, replicates=replicates, kind=kind, level=level, missing=missing
     )
     sample.require_scale()
     moments = sample.moments

@@ -97,15 +97,7 @@ def omega_hierarchical(
     if factors < 2 or factors != int(factors):
         raise SpecError(f"factors={factors!r}: a hierarchy needs two group factors or more; with one see omega")
     sample = Sample.of(
-        data,
-        items,
-        weights=weights,
-        draws=draws,
-        rng=rng,
-        replicates=replicates,
-        kind=kind,
-        level=level,
-        missing=missing,
+        data, items, weights, draws=draws, rng=rng, replicates=replicates, kind=kind, level=level, missing=missing
     )
     sample.require_scale()
     sample.require_inverse()

@@ -93,15 +93,7 @@ def icc(
     0.788
     """
     sample = Sample.of(
-        data,
-        raters,
-        weights=weights,
-        draws=draws,
-        rng=rng,
-        replicates=replicates,
-        kind=kind,
-        level=level,
-        missing=missing,
+        data, raters, weights, draws=draws, rng=rng, replicates=replicates, kind=kind, level=level, missing=missing
     )
     moments = sample.moments
     require_ratings(moments)

@@ -100,15 +100,7 @@ def guttman(
     """
     require_metric(metric)
     sample = Sample.of(
-        data,
-        items,
-        weights=weights,
-        draws=draws,
-        rng=rng,
-        replicates=replicates,
-        kind=kind,
-        level=level,
-        missing=missing,
+        data, items, weights, draws=draws, rng=rng, replicates=replicates, kind=kind, level=level, missing=missing
     )
     sample.require_scale()
     sample.require_inverse()
@@ -198,15 +190,7 @@ def glb(
 
     require_metric(metric)
     sample = Sample.of(
-        data,
-        items,
-        weights=weights,
-        draws=draws,
-        rng=rng,
-        replicates=replicates,
-        kind=kind,
-        level=level,
-        missing=missing,
+        data, items, weights, draws=draws, rng=rng, replicates=replicates, kind=kind, level=level, missing=missing
     )
     sample.require_scale()
     sample.require_inverse()

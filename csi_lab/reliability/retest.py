@@ -73,16 +73,9 @@ def retest_reliability(
     >>> retest_reliability(scores, "may", "june").table["estimate"].round(2).tolist()
     [0.99, 0.98, 1.8, 1.48, 4.1]
     """
+    pair = [first, second]
     sample = Sample.of(
-        data,
-        [first, second],
-        weights=weights,
-        draws=draws,
-        rng=rng,
-        replicates=replicates,
-        kind=kind,
-        level=level,
-        missing=missing,
+        data, pair, weights, draws=draws, rng=rng, replicates=replicates, kind=kind, level=level, missing=missing
     )
     sample.require_varying()
     moments = sample.moments
