@@ -56,6 +56,37 @@ def _feldt_ends(feldt: dict) -> list[float]:
     return [feldt["lower"], feldt["upper"]]
 
 
+FELDT = {
+    "Image": (0.6544, 0.7668),
+    "Expectation": (0.2989, 0.5444),
+    "Quality": (0.8467, 0.8952),
+    "Value": (0.7649, 0.8571),
+    "Satisfaction": (0.7159, 0.8154),
+    "Loyalty": (0.3101, 0.5517),
+}
+
+
+@pytest.mark.parametrize("construct", FELDT)
+def test_feldts_intervals_of_the_mobile_survey(mobi, ecsi, construct):
+    """1 - (1 - a) F with the quantiles of F(249, 249 (k - 1)); computed with R's qf, four decimals."""
+    ours = cronbach_alpha(mobi, ecsi.constructs[construct])
+    assert [ours.low, ours.high] == pytest.approx(FELDT[construct], abs=6e-5)
+
+
+def test_first_eigenvalues_of_the_blocks_meet_the_table(mobi, ecsi):
+    """published_tables.json, mobi_descriptives, first_two_eigenvalues, three decimals; of two items 1 + r and 1 - r."""
+    from csi_lab.factors import scree
+
+    tables = read_reference("published_tables.json")["tables"]
+    published = next(t for t in tables if t["id"] == "mobi_descriptives")["data"]["first_two_eigenvalues"]
+    for construct, values in published.items():
+        items = ecsi.constructs[construct]
+        if len(items) > 2:
+            assert scree(mobi, items).table["estimate"].iloc[:2].to_numpy() == pytest.approx(values, abs=6e-4)
+        else:
+            assert np.array([1, -1]) * mobi[list(items)].corr().iloc[0, 1] + 1 == pytest.approx(values, abs=6e-4)
+
+
 def test_meets_the_published_alphas_of_the_mobile_survey(mobi, ecsi):
     """published_tables.json, mobi_descriptives, four decimals."""
     published = next(t for t in read_reference("published_tables.json")["tables"] if t["id"] == "mobi_descriptives")[
