@@ -156,7 +156,9 @@ def test_faces(people):
     import matplotlib.pyplot as plt
 
     budget = error_budget(people.rename(columns={"csi": "<b>csi"}), "<b>csi", n=50, noise_sd=3, repeats=20)
-    assert budget.plot().get_xlabel()
+    picture = budget.plot()
+    assert picture.get_xlabel()
+    assert picture.get_xlim()[0] <= 0  # bars begin at nothing
     plt.close("all")
     assert "<b>" not in budget._repr_html_()
     assert (budget.value, budget.se) == tuple(budget.table.loc["total", ["mse", "mse_se"]])

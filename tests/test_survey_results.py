@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from conftest import REFERENCE
 
 import csi_lab as csi
 from csi_lab import DataError, Design, EstimationError, SpecError
+from csi_lab.plots import _cjk_font
 from csi_lab.rates import satisfaction_rate
 from csi_lab.sampling import estimate, weight
 from csi_lab.sampling.estimate import nested
@@ -183,6 +186,27 @@ def test_pictures_show_the_estimates(clus1):
     assert sorted(ax.lines[0].get_xdata()) == pytest.approx([618.571, 631.44, 648.868], abs=1e-3)
     ax = estimate.crosstab(clus1, ["stype", "sch.wide"], CLUS1).plot()
     assert sum(bar.get_width() for bar in ax.patches) == pytest.approx(3)
+
+
+def test_pictures_show_text_as_it_stands_in_the_data(clus1):
+    """Two dollar signs are no formula, Chinese has glyphs, and the line of no difference is there."""
+    import matplotlib.pyplot as plt
+
+    frame = clus1.assign(kind=clus1["stype"].map({"E": "小学 $1_a$", "H": "高中", "M": "初中"}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        for found in (
+            estimate.mean(frame, "api00", CLUS1, by="kind"),
+            estimate.crosstab(frame, ["kind", "sch.wide"], CLUS1),
+        ):
+            ax = found.plot()
+            assert "小学 $1_a$" in [tick.get_text() for tick in ax.get_yticklabels()]
+            assert not any(tick.get_parse_math() for tick in ax.get_yticklabels())
+            if _cjk_font() is not None:  # else pictures say once that a font is missing
+                ax.figure.canvas.draw()
+    gap = estimate.difference(frame, "api00", CLUS1, by="kind", between=("高中", "初中")).plot()
+    assert any(list(line.get_xdata()) == [0, 0] for line in gap.lines)
+    plt.close("all")
 
 
 def test_a_survey_brings_its_design():

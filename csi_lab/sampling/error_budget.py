@@ -73,6 +73,8 @@ class ErrorBudget:
         """MSE of each source, divided in squared bias and variance."""
         import matplotlib.pyplot as plt
 
+        from csi_lab.plots_text import as_written
+
         rows = self.table
         if ax is None:
             _, ax = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
@@ -88,11 +90,12 @@ class ErrorBudget:
             ax.annotate(f"{value:.3g}", (max(value, 0.0), at), xytext=(4, 0), textcoords="offset points", va="center")
         ax.axvline(0, color="#1f2933", lw=0.8)
         ax.set_yticks(place, list(rows.index))
-        ax.set_xlabel(f"mean squared error of the mean of {self.column}, squared units", parse_math=False)
+        ax.set_xlabel(f"mean squared error of the mean of {self.column}, squared units")
         ax.margins(x=0.12)
+        ax.set_xlim(left=min(ax.get_xlim()[0], 0.0))
         ax.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
         ax.spines[["top", "right"]].set_visible(False)
-        return ax
+        return as_written(ax)
 
     def __str__(self) -> str:
         total = self.table.loc["total"]

@@ -154,6 +154,14 @@ class Difference(Estimate):
         """One row, raw numbers."""
         return super().to_frame().assign(t=self.t, p=self.p)
 
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """The difference with its interval, and a line where there is none."""
+        from csi_lab.plots import QUIET
+
+        ax = super().plot(ax)
+        ax.axvline(0, color=QUIET, lw=1, ls="--", zorder=0)
+        return ax
+
     def __str__(self) -> str:
         head, *rest = super().__str__().splitlines()
         t = f"{self.t:.3f}" if np.isfinite(self.t) else "-"
@@ -382,6 +390,7 @@ def _intervals(table: pd.DataFrame, label: str, level: float, ax: Axes | None) -
     import matplotlib.pyplot as plt
 
     from csi_lab.plots import ACCENT
+    from csi_lab.plots_text import as_written
 
     if ax is None:
         _, ax = plt.subplots(figsize=(6.4, 0.8 + 0.36 * max(2, len(table))), layout="constrained")
@@ -392,4 +401,4 @@ def _intervals(table: pd.DataFrame, label: str, level: float, ax: Axes | None) -
     names = [", ".join(map(str, i)) if isinstance(i, tuple) else str(i) for i in table.index]
     ax.set(yticks=y, yticklabels=names, xlabel=f"{label}, {percent(level)} interval", ylim=(-0.6, len(table) - 0.4))
     ax.spines[["top", "right"]].set_visible(False)
-    return ax
+    return as_written(ax)

@@ -96,6 +96,8 @@ class Crosstab:
         """Shares within each row as stacked bars."""
         import matplotlib.pyplot as plt
 
+        from csi_lab.plots_text import as_written
+
         if ax is None:
             _, ax = plt.subplots(figsize=(6.4, 1.0 + 0.4 * len(self.table)), layout="constrained")
         shares = self.row_shares
@@ -107,7 +109,7 @@ class Crosstab:
         ax.set_xlim(0, 1)
         ax.legend(title=self.columns, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
         ax.spines[["top", "right"]].set_visible(False)
-        return ax
+        return as_written(ax)
 
 
 def crosstab(

@@ -94,6 +94,8 @@ class ContactRecord:
         import matplotlib.pyplot as plt
         from matplotlib.ticker import MaxNLocator
 
+        from csi_lab.plots_text import as_written
+
         if ax is None:
             _, ax = plt.subplots(figsize=(6.0, 3.4), layout="constrained")
         table = self.attempts
@@ -107,7 +109,7 @@ class ContactRecord:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
         ax.spines[["top", "right"]].set_visible(False)
-        return ax
+        return as_written(ax)
 
     def __str__(self) -> str:
         counts = ", ".join(f"{name} {count}" for name, count in self.counts.items() if count)

@@ -82,6 +82,8 @@ class InterceptMean:
         """Both means with their intervals."""
         import matplotlib.pyplot as plt
 
+        from csi_lab.plots_text import as_written
+
         if ax is None:
             _, ax = plt.subplots(figsize=(6.0, 2.2), layout="constrained")
         table = self.to_frame()
@@ -90,11 +92,11 @@ class InterceptMean:
         ax.plot(table["estimate"], place, "o", color="#2f6f9f")
         for at, value in zip(place, table["estimate"], strict=True):
             ax.annotate(f"{value:.2f}", (value, at), xytext=(0, 7), textcoords="offset points", ha="center")
-        ax.set_yticks(place, ["weights 1/visits", "no weights"])
+        ax.set_yticks(place, ["over persons\n(weights 1/visits)", "over visits"])
         ax.set_ylim(-0.6, 1.6)
-        ax.set_xlabel(f"mean of {self.column}, {percent(self.level)} interval", parse_math=False)
+        ax.set_xlabel(f"mean of {self.column}, {percent(self.level)} interval")
         ax.spines[["top", "right"]].set_visible(False)
-        return ax
+        return as_written(ax)
 
     def __str__(self) -> str:
         left_out = f", {self.dropped} left out (missing)" if self.dropped else ""

@@ -79,6 +79,8 @@ class InterviewerEffect:
         """Mean of each interviewer with its interval, in order, and the mean of all."""
         import matplotlib.pyplot as plt
 
+        from csi_lab.plots_text import as_written
+
         table = self.table.sort_values("mean", kind="stable")
         if ax is None:
             _, ax = plt.subplots(figsize=(6.4, max(2.2, 0.24 * len(table) + 0.9)), layout="constrained")
@@ -87,12 +89,10 @@ class InterviewerEffect:
         ax.hlines(place, table["low"], table["high"], color="#1f2933", lw=1.2)
         ax.plot(table["mean"], place, "o", color="#2f6f9f", ms=4)
         ax.set_yticks(place, [f"{who} (n = {n})" for who, n in zip(table.index, table["n"], strict=True)])
-        for tick in ax.get_yticklabels():
-            tick.set_parse_math(False)
         ax.set_ylabel("interviewer")
-        ax.set_xlabel(f"mean of {self.column}, {percent(self.level)} interval", parse_math=False)
+        ax.set_xlabel(f"mean of {self.column}, {percent(self.level)} interval")
         ax.spines[["top", "right"]].set_visible(False)
-        return ax
+        return as_written(ax)
 
     def __str__(self) -> str:
         left_out = f", {self.dropped} rows left out (missing)" if self.dropped else ""

@@ -68,6 +68,8 @@ class Duplicates:
         import matplotlib.pyplot as plt
         from matplotlib.ticker import MaxNLocator
 
+        from csi_lab.plots_text import as_written
+
         if ax is None:
             _, ax = plt.subplots(figsize=(6.0, 3.0), layout="constrained")
         different = np.rint((1 - self.pairs["agreement"].to_numpy(dtype=float)) * self.items).astype(int)
@@ -77,7 +79,7 @@ class Duplicates:
         ax.set(xlabel=f"answers that differ, of {self.items}", ylabel="pairs of interviews")
         ax.yaxis.set_major_locator(MaxNLocator(integer=True))
         ax.spines[["top", "right"]].set_visible(False)
-        return ax
+        return as_written(ax)
 
     def __str__(self) -> str:
         lines = [f"{self.n} interviews: {len(self.flagged)} look made twice"]

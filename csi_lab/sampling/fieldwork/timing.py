@@ -56,6 +56,8 @@ class TimePatterns:
         """Share of flagged interviews of each interviewer, in percent."""
         import matplotlib.pyplot as plt
 
+        from csi_lab.plots_text import as_written
+
         if ax is None:
             _, ax = plt.subplots(figsize=(6.4, max(2.4, 0.3 * len(self.table) + 1.2)), layout="constrained")
         place, left = np.arange(len(self.table))[::-1], np.zeros(len(self.table))
@@ -65,13 +67,11 @@ class TimePatterns:
             ax.barh(place, share, left=left, color=colours[flag], height=0.62, label=flag)
             left = left + share
         ax.set_yticks(place, [str(name) for name in self.table.index])
-        for tick in ax.get_yticklabels():
-            tick.set_parse_math(False)
         ax.set_ylabel("interviewer")
         ax.set_xlabel("flags per 100 interviews (one interview can have several)")
         ax.legend(frameon=False, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
         ax.spines[["top", "right"]].set_visible(False)
-        return ax
+        return as_written(ax)
 
     def __str__(self) -> str:
         count = self.flags.sum()
