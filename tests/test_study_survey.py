@@ -104,6 +104,9 @@ def test_absent_columns_are_named_with_the_nearest_ones(tmp_path: Path):
         (GOOD + '9,"n,1,2,3\n', "row 14, beginning on line 14: a quotation mark is not closed"),
         ((GOOD + "9,é,1,2,3\n").encode("latin-1"), "neither UTF-8 (byte 163, line 14: 0xe9) nor GB18030"),
         (GOOD.encode("utf-16"), "the file is UTF-16; write `encoding: utf-16`"),
+        (GOOD.encode("utf-16-le"), "the file is UTF-16-LE; write `encoding: utf-16-le`"),
+        (GOOD.encode("utf-16-be"), "the file is UTF-16-BE; write `encoding: utf-16-be`"),
+        (GOOD.encode("utf-32"), "the file is UTF-32; write `encoding: utf-32`"),
         (b"PK\x03\x04\x00", "byte 5 is zero, so this is no text file"),
         (HEAD + "1,n,5,2,1\n2,n,5,3,\n3,s,5,9,n/a\n", "items that do not vary: a (always 5); c (always 1)"),
         (HEAD + "1,n,,2,1\n2,n,99,3,2\n", "items without any valid answer: a"),
@@ -338,6 +341,50 @@ def test_what_is_shown_holds_no_path_and_no_live_markup(tmp_path: Path):
     assert "&lt;b&gt;bold" in page
     assert "12 rows from x.csv; 0 of 36 answers missing" in str(loaded)
     assert page == survey(tmp_path)._repr_html_()
+
+
+HOSTILE = [
+    "=1+1",
+    "@SUM(A1)",
+    "-2+3|cmd",
+    "+86 10",
+    "\t=1",
+    "<script>alert(1)</script>",
+    "<img src=x onerror=a>",
+    "ordinary",
+]
+
+
+@pytest.mark.parametrize("file", ["x.csv", "x.parquet", "x.sav"])
+def test_open_answers_are_kept_as_written_and_harmless_wherever_they_are_shown(tmp_path: Path, file: str):
+    """Read as written; on export a spreadsheet runs none of them, and no page takes one for markup."""
+    import openpyxl
+
+    from csi_lab.cleaning import Rule, decide, duplicate_ids, rows_by_hand
+    from csi_lab.course.export import save_tables
+
+    said = [HOSTILE[i % len(HOSTILE)] for i in range(12)]
+    study = STUDY.replace("{id: id}", "{id: id}\nopen_answers: [said]")
+    table = frame().assign(said=said).astype({"a": float, "b": float, "c": float})
+    if file == "x.csv":
+        table.to_csv(tmp_path / file, index=False)
+    elif file == "x.parquet":
+        table.astype({"said": "category"}).to_parquet(tmp_path / file)
+    else:
+        pytest.importorskip("pyreadstat").write_sav(table, str(tmp_path / file))
+    loaded = survey(tmp_path, None, file=file, study=study)
+    assert loaded.frame["said"].tolist() == [text.strip() for text in said]
+    *_, book = save_tables({"answers": loaded.frame}, tmp_path / "out")
+    written = pd.read_csv(tmp_path / "out" / "answers.csv", encoding="utf-8-sig", dtype=str)["said"].tolist()
+    cells = [row[-1] for row in openpyxl.load_workbook(book).active.iter_rows(min_row=2)]
+    assert written == [cell.value for cell in cells]
+    assert {cell.data_type for cell in cells} == {"s"}
+    assert not [text for text in written if text.lstrip()[0] in "=+-@"]
+    assert [text.removeprefix("'") for text in written] == loaded.frame["said"].tolist()
+    by_text = [rows_by_hand(loaded, [0, 5], name="<script>x</script>"), duplicate_ids(loaded, "said")]
+    pages = [loaded, *by_text, decide(loaded, by_text, Rule("review"), id="said")]
+    for page in pages:
+        assert not [tag for tag in ("<script", "<img") if tag in page._repr_html_()]
 
 
 def test_a_survey_travels_between_processes(tmp_path: Path):

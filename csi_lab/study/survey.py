@@ -183,7 +183,8 @@ def _summary(x: np.ndarray, weights: np.ndarray, bounds: tuple[float, float]) ->
     x, w, n = x[used], weights[used], int(used.sum())
     share = w / w.sum()
     mean = share @ x if n else np.nan
-    sd = np.sqrt(share @ (x - mean) ** 2 * n / (n - 1)) if n > 1 else np.nan
+    with np.errstate(over="ignore"):  # impossible answers that were kept may be as large as software writes for none
+        sd = np.sqrt(share @ (x - mean) ** 2 * n / (n - 1)) if n > 1 else np.nan
     return {
         "answered": answered,
         "missing": len(there) - answered,

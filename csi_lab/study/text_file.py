@@ -17,6 +17,7 @@ from csi_lab.study.table import Coder, Column, Table, gathered, read_header
 
 _DELIMITERS = {";": "semicolon", "\t": "tab", "|": "bar", "，": "full-width comma"}
 _BLOCK = 1 << 22
+_START = 200  # bytes that tell an encoding: the column names
 _WORD = 8  # bytes of a cell that fit one whole number
 _FIELD_LIMIT = threading.Lock()
 
@@ -82,8 +83,10 @@ def _decoded(content: bytes, encoding: str | None, shown: str) -> tuple[str, str
                 f"{shown}: not in the encoding {encoding!r} that the study file states{_byte(error, content)}; "
                 "correct or remove `data: encoding`"
             ) from error
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError(f"{shown}: the file is UTF-16; write `encoding: utf-16` under `data`, or save it as UTF-8")
+    if found := _wide(content):
+        raise DataError(
+            f"{shown}: the file is {found.upper()}; write `encoding: {found}` under `data`, or save it as UTF-8"
+        )
     if b"\0" in content:
         position = content.index(b"\0") + 1
         raise DataError(f"{shown}: byte {position} is zero, so this is no text file; save the answers as CSV in UTF-8")
@@ -104,6 +107,20 @@ def _decoded(content: bytes, encoding: str | None, shown: str) -> tuple[str, str
             "if texts look wrong, name the encoding under `data: encoding`."
         )
         return text, "GB18030", [remark]
+
+
+def _wide(content: bytes) -> str | None:
+    """The encoding of several bytes for each character, told by its mark or by the zeros beside plain letters."""
+    marks = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+    for mark, encoding in marks.items():
+        if content.startswith(mark):
+            return encoding
+    start = content[:_START]
+    for encoding, letter in (("utf-16-le", 0), ("utf-16-be", 1)):
+        letters, zeros = start[letter::2], start[1 - letter :: 2]
+        if zeros and 2 * zeros.count(0) > len(zeros) and not letters.count(0):
+            return encoding
+    return None
 
 
 def _byte(error: UnicodeError, content: bytes) -> str:
