@@ -12,6 +12,9 @@ from csi_lab.errors import DataError, listed
 if TYPE_CHECKING:
     import pandas as pd
 
+# Squares and products of larger numbers overflow. SPSS writes -1.8e308 for no answer, Stata from 9e307 on.
+LARGEST = 1e100
+
 
 def require_columns(frame: pd.DataFrame, names: Iterable[Any]) -> None:
     """Refuse names that are not columns of the frame.
@@ -122,11 +125,32 @@ def require_possible(data: Any, items: Iterable[Any]) -> None:
         check(list(items))
 
 
+def require_finite(frame: pd.DataFrame, x: np.ndarray) -> None:
+    """Refuse a numeric frame whose values ``x`` are infinite or too large to be squared.
+
+    Raises
+    ------
+    DataError
+        With every column and its first rows.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> require_finite(pd.DataFrame({"q1": [7.0, None]}), np.array([[7.0], [np.nan]]))
+    """
+    if (np.abs(x) > LARGEST).any():
+        raise DataError(infinite_values(frame))
+
+
 def infinite_values(frame: pd.DataFrame) -> str:
-    """Where a numeric frame holds infinite values, as a message."""
-    where = {str(c): np.flatnonzero(np.isinf(frame[c].to_numpy(dtype=float, na_value=np.nan))) for c in frame.columns}
-    places = "; ".join(f"{c!r} in rows {_rows(frame, at)}" for c, at in where.items() if len(at))
-    return f"infinite values: {places}; correct them or mark them as missing"
+    """Where a numeric frame holds infinite values or numbers too large to be squared, as a message."""
+    size = {str(c): np.abs(frame[c].to_numpy(dtype=float, na_value=np.nan)) for c in frame.columns}
+    places = "; ".join(
+        f"{c!r} in rows {_rows(frame, np.flatnonzero(s > LARGEST))}" for c, s in size.items() if (s > LARGEST).any()
+    )
+    finite = any((s > LARGEST)[np.isfinite(s)].any() for s in size.values())
+    beyond = f" or beyond {LARGEST:g}, which some software writes for no answer" if finite else ""
+    return f"infinite values{beyond}: {places}; correct them or mark them as missing"
 
 
 def aligned(values: Any, data: pd.DataFrame | pd.Series, what: str = "the weights") -> Any:

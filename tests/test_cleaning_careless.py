@@ -200,6 +200,15 @@ def test_antonyms_are_synonyms_with_one_item_turned():
     assert antonyms.rows.equals(synonyms.rows)
 
 
+@pytest.mark.parametrize("shift", [-1e3, 1e6, 1e9])
+def test_synonyms_do_not_depend_on_where_the_scale_begins(shift):
+    """Correlations do not: the same pairs, and the same values to rounding."""
+    frame = market(60)
+    found, moved = psychometric_synonyms(frame, r=0.5), psychometric_synonyms(frame + shift, r=0.5)
+    assert moved.details[["item", "other"]].equals(found.details[["item", "other"]])
+    assert moved.table["value"].to_numpy() == pytest.approx(found.table["value"].to_numpy(), abs=1e-6, nan_ok=True)
+
+
 def test_too_few_pairs_say_what_the_highest_correlation_is():
     frame = pd.DataFrame(np.random.default_rng(1).normal(size=(100, 4))).add_prefix("q")
     with pytest.raises(EstimationError, match=r"0 pairs .* above 0\.6.*highest correlation is -?0\.\d\d"):

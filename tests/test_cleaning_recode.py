@@ -101,3 +101,22 @@ def test_the_mean_of_rescaled_scores_is_the_rescaled_mean(mobi):
     assert "n = 250 (0 of them with gaps, 0 more without a score" in str(found)
     assert found.plot().get_xlabel() == "satisfaction (mean of 3 items)"
     assert "<script>" not in score(mobi, items, name="<script>")._repr_html_()
+
+
+@pytest.mark.parametrize("change", [reverse, rescale_100])
+def test_dates_and_truth_values_are_no_answers(change):
+    for odd in (pd.Timestamp("2026-01-05"), True, [7]):
+        with pytest.raises(DataError, match=r"1 answers are no numbers \(e\.g\. "):
+            change(pd.Series([1, odd, None], dtype=object), 1, 10)
+    with pytest.raises(DataError, match="2 answers are no numbers"):
+        change(pd.Series(pd.to_datetime(["2026-01-05", "2026-01-06", None])), 1, 10)
+
+
+@pytest.mark.parametrize("kind", ["Int64", "Float32", object, "category"])
+def test_every_kind_of_column_is_reversed_and_keeps_its_labels(kind):
+    answers = pd.Series([1, 8, None], index=list("xyz"), name="q").astype(kind)
+    found = reverse(answers, 1, 10)
+    assert (list(found.index), found.name, found.dtype) == (list("xyz"), "q", float)
+    assert found.tolist()[:2] == [10, 3]
+    assert np.isnan(found["z"])
+    assert rescale_100(answers.to_frame(), 1, 10).loc["x", "q"] == 0

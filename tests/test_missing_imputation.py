@@ -289,6 +289,29 @@ def test_without_mixing_the_chains_are_named(holes):
     assert "too few" in str(impute(holes, m=2, iterations=2, rng=1))
 
 
+@pytest.mark.parametrize("settings", [{"kind": "norm", "iterations": 1}, {"method": "normal", "iterations": 20}])
+def test_imputed_means_have_the_moments_of_their_posterior_predictive_distribution(settings):
+    """One item missing given a complete one: mean Xb and variance s2 nu/(nu - 2) [u'(X'X)^-1 u + k]/n2 (flat prior).
+
+    For the joint normal model nu is that of the regression, too; bands of four standard errors of 2,000 draws.
+    """
+    rng = np.random.default_rng(3)
+    n, k, m = 40, 15, 2000
+    x = rng.normal(size=n)
+    y = 2 + 0.8 * x + rng.normal(size=n)
+    frame = pd.DataFrame({"x": x, "y": np.where(np.arange(n) < n - k, y, np.nan)})
+    found = impute(frame, m=m, rng=1, **settings)
+    drawn = (np.nansum(frame["y"]) + found.values["y"].sum(axis=1)) / n
+    design, lacking = np.c_[np.ones(n - k), x[: n - k]], np.c_[np.ones(k), x[n - k :]]
+    b, (rss,), *_ = np.linalg.lstsq(design, y[: n - k], rcond=None)
+    nu, u = n - k - 2, lacking.sum(axis=0)
+    variance = rss / nu * nu / (nu - 2) * (u @ np.linalg.solve(design.T @ design, u) + k) / n**2
+    expected = (np.nansum(frame["y"]) + (lacking @ b).sum()) / n
+    assert abs(drawn.mean() - expected) < 4 * np.sqrt(variance / m)
+    # Kurtosis of a t with 23 degrees of freedom is 3.3: the variance of a variance is (3.3 - 1)/m of its square.
+    assert abs(drawn.var(ddof=1) / variance - 1) < 4 * np.sqrt(2.3 / m)
+
+
 def test_scale_reduction_has_its_closed_form():
     """Two chains of two rounds: W = 1/2, B/L = 2, R = sqrt(1/2 + 4)."""
     assert scale_reduction(np.array([[0.0, 2.0], [1.0, 3.0]])) == pytest.approx(np.sqrt(0.5 + 2 / 0.5))

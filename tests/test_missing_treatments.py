@@ -60,6 +60,26 @@ def test_group_means_are_those_of_the_group_and_weighted():
     assert found["y"] == pytest.approx(17.5)
 
 
+def test_cells_of_two_columns_are_not_taken_for_each_other():
+    """The labels "a, b" and "c" are other cells than "a" and "b, c"; means are those of pandas."""
+    frame = pd.DataFrame(
+        {"one": ["a, b", "a", "a, b", "a"], "two": ["c", "b, c", "c", "b, c"], "q": [1.0, 9, None, None]}
+    )
+    found = mean(frame, ["q"], within=["one", "two"])
+    expected = frame["q"].fillna(frame.groupby(["one", "two"])["q"].transform("mean"))
+    assert found.frame["q"].tolist() == expected.tolist() == [1, 9, 1, 9]
+    assert hot_deck(frame, ["q"], within=["one", "two"], rng=1).frame["q"].tolist() == [1, 9, 1, 9]
+    assert "within 2 groups" in found.treatment
+
+
+def test_means_within_many_groups_are_those_of_pandas():
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"town": np.arange(3000) // 3, "a": rng.normal(size=3000), "b": rng.normal(size=3000)})
+    frame.loc[frame.index % 3 == 2, "a"] = np.nan
+    expected = frame["a"].fillna(frame.groupby("town")["a"].transform("mean"))
+    assert mean(frame, ["a", "b"], within="town").frame["a"].to_numpy() == pytest.approx(expected.to_numpy(), abs=1e-12)
+
+
 @pytest.mark.parametrize("treat", [mean, regression, listwise])
 def test_deterministic_treatments_do_not_depend_on_the_order_of_rows(holes, treat):
     shuffled = holes.sample(frac=1, random_state=3)

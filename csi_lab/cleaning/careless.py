@@ -11,12 +11,14 @@ from csi_lab.cleaning.flags import Flags, flags
 from csi_lab.cleaning.respondents import (
     Respondents,
     as_answered,
+    named_blocks,
     require_one_scale,
     required_answers,
     respondents,
     stated,
 )
 from csi_lab.errors import SpecError
+from csi_lab.settings import is_number
 
 # A grid is a battery of at least so many items: two equal answers are no straight line.
 GRID_ITEMS = 3
@@ -77,7 +79,7 @@ def longstring(
     >>> print(found)
     longstring: 1 of 2 respondents flagged (50.0%): 3 or more identical answers in a row, of 6 items
     """
-    if not 0 < share <= 1:
+    if not is_number(share) or not 0 < share <= 1:
         raise SpecError(f"share={share!r} must be a share of the items, above 0 and up to 1")
     people, x, need, few = _as_given(data, items, answered, weights)
     p = x.shape[1]
@@ -149,7 +151,7 @@ def irv(
     >>> found.table["value"].tolist()
     [1.0, 0.0]
     """
-    if not cutoff >= 0:
+    if not is_number(cutoff) or not 0 <= cutoff < np.inf:
         raise SpecError(f"cutoff={cutoff!r} must be 0 or more points of the scale")
     people, x, need, few = _as_given(data, items, answered, weights, at_least=2)
     value = _spread(x, need)
@@ -213,14 +215,14 @@ def straight_lining(
     >>> found.table["value"].tolist(), found.rows.tolist()
     ([1.0, 0.5], [0])
     """
-    if not 0 < share <= 1:
+    if not is_number(share) or not 0 < share <= 1:
         raise SpecError(f"share={share!r} must be a share of the grids, above 0 and up to 1")
     if grids is None:
         known = stated(data, "constructs")
         if known is None:
             raise SpecError("no grids given; name them, e.g. grids={'service': ['q1', 'q2', 'q3']}")
         grids = {name: block for name, block in known.items() if len(block) >= GRID_ITEMS}
-    blocks = {name: [block] if isinstance(block, str) else list(block) for name, block in grids.items()}
+    blocks = named_blocks(grids, "grids")
     short = [name for name, block in blocks.items() if len(set(block)) < GRID_ITEMS]
     if short or not blocks:
         raise SpecError(f"grids need {GRID_ITEMS} items or more" + (f"; not so: {short}" if short else "; none given"))

@@ -10,8 +10,18 @@ import numpy as np
 
 from csi_lab.cleaning.flags import Flags, answers_found, flags
 from csi_lab.cleaning.missing import shortened
-from csi_lab.cleaning.respondents import Bounds, Respondents, limits, require_columns, respondents, table_of
+from csi_lab.cleaning.respondents import (
+    Bounds,
+    Respondents,
+    column_names,
+    limits,
+    one_column,
+    require_columns,
+    respondents,
+    table_of,
+)
 from csi_lab.errors import DataError, SpecError
+from csi_lab.settings import is_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,7 +141,7 @@ def _codes_of(missing_codes: Any, items: Sequence[str]) -> dict[str, list[Any]]:
         given = {item: missing_codes.get(item, ()) for item in items}
     else:
         given = dict.fromkeys(items, missing_codes)
-    found = {item: [c] if isinstance(c, (str, int, float)) else list(c) for item, c in given.items()}
+    found = {item: list(c) if np.iterable(c) and not isinstance(c, str) else [c] for item, c in given.items()}
     odd = sorted({repr(c) for codes in found.values() for c in codes if not _is_code(c)})
     if odd:
         raise SpecError(f"missing_codes must be numbers or texts, got {', '.join(odd)}; empty cells are missing anyway")
@@ -194,10 +204,11 @@ class Route:
     must: Literal["answered", "empty"]
 
     def __post_init__(self) -> None:
-        values = self.values if isinstance(self.values, (list, tuple, set, frozenset, range)) else [self.values]
-        target = (self.target,) if isinstance(self.target, str) else tuple(self.target)
-        object.__setattr__(self, "values", tuple(values))
+        several = np.iterable(self.values) and not isinstance(self.values, str)
+        target = tuple(column_names(self.target, "target"))
+        object.__setattr__(self, "values", tuple(self.values) if several else (self.values,))
         object.__setattr__(self, "target", target)
+        one_column(self.column, "column")
         problems = []
         if self.must not in ("answered", "empty"):
             problems.append(f"must={self.must!r} is unknown; use 'answered' or 'empty'")
@@ -212,7 +223,7 @@ class Route:
 
     def __str__(self) -> str:
         values = " or ".join(map(str, self.values))
-        return f"where {self.column} is {values}, {' and '.join(self.target)} must be {self.must}"
+        return f"where {self.column} is {values}, {' and '.join(map(str, self.target))} must be {self.must}"
 
 
 def routing_errors(data: Any, routes: Route | Sequence[Route], *, weights: Any = None) -> Flags:
@@ -252,9 +263,11 @@ def routing_errors(data: Any, routes: Route | Sequence[Route], *, weights: Any =
     >>> found.details["problem"].tolist()
     ['must be empty where complained is 0', 'must be answered where complained is 1']
     """
-    rules = [routes] if isinstance(routes, Route) else list(routes)
-    if not rules:
-        raise SpecError("no routes given")
+    rules = [routes] if isinstance(routes, Route) or not np.iterable(routes) else list(routes)
+    strange = sorted({type(rule).__name__ for rule in rules if not isinstance(rule, Route)})
+    if strange or not rules:
+        example = "Route('complained', 0, 'handling', 'empty')"
+        raise SpecError(f"routes must be made by Route, e.g. {example}; got {strange}" if rules else "no routes given")
     frame = table_of(data)
     require_columns(frame, [c for rule in rules for c in (rule.column, *rule.target)])
     targets = list(dict.fromkeys(t for rule in rules for t in rule.target))
@@ -359,7 +372,9 @@ def instructed_answers(
     >>> print(instructed_answers(pd.DataFrame({"check": [7, 7, 3]}), {"check": 7}))
     instructed answers: 1 of 3 respondents flagged (33.3%): 1 or more of 1 prescribed answers were not given
     """
-    if not 1 <= failures <= max(1, len(instructed)):
+    if not isinstance(instructed, Mapping):
+        raise SpecError(f"instructed must map each question to its answer, e.g. {{'check': 7}}; got {instructed!r}")
+    if not is_whole(failures) or not 1 <= failures <= max(1, len(instructed)):
         raise SpecError(f"failures={failures!r} must lie between 1 and the number of checks, {len(instructed)}")
     people = respondents(data, list(instructed), weights)
     x = people.answers

@@ -13,12 +13,14 @@ from csi_lab.cleaning.donors import hot_deck
 from csi_lab.cleaning.imputation import impute
 from csi_lab.cleaning.missing import Gaps
 from csi_lab.cleaning.pooling import pool
+from csi_lab.cleaning.respondents import column_names
 from csi_lab.cleaning.treatments import listwise, mean, regression, stochastic_regression
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.intervals import Interval
 from csi_lab.model import PathModel
 from csi_lab.moments import Moments
-from csi_lab.resampling import Replicates, replicates
+from csi_lab.resampling import Replicates, replicates, require_draws
+from csi_lab.settings import generator, require_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -192,11 +194,12 @@ def compare_treatments(
     """
     import pandas as pd
 
-    unknown = [name for name in treatments if name not in TREATMENTS]
-    if unknown or not len(treatments):
+    wanted = column_names(treatments, "treatments")
+    unknown = [name for name in wanted if name not in TREATMENTS]
+    if unknown or not wanted:
         raise SpecError(f"treatments {unknown} are unknown; choose from {list(TREATMENTS)}")
-    if not 0 < level < 1:
-        raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
+    require_level(level)
+    require_draws(draws)
     model, construct = _chosen(data, model, target)
     items = list(model.items)
     gaps = Gaps.of(data, items, weights)
@@ -204,20 +207,18 @@ def compare_treatments(
     quantities, names = _quantities(
         model, construct, bounds if bounds is not None else getattr(data, "bounds", None), gaps
     )
-    generators = dict(zip(TREATMENTS, np.random.default_rng(rng).spawn(len(TREATMENTS)), strict=True))
+    generators = dict(zip(TREATMENTS, generator(rng).spawn(len(TREATMENTS)), strict=True))
     rows: dict[tuple[str, str], dict[str, float]] = {}
     said: dict[str, str] = {}
     # A column named in weights= is one of the design by now; anything else goes on by position.
     design_weights = weights if isinstance(weights, str) or weights is None else gaps.weights
-    for name in treatments:
-        generator = generators[name]
+    for name in wanted:
+        random = generators[name]
         try:
             if name == "multiple imputation":
-                found, n, said[name] = _imputed(
-                    gaps, quantities, design_weights, (m, iterations, draws, level), generator
-                )
+                found, n, said[name] = _imputed(gaps, quantities, design_weights, (m, iterations, draws, level), random)
             else:
-                drawn, said[name] = _replicated(name, gaps, within, design_weights, draws, generator)
+                drawn, said[name] = _replicated(name, gaps, within, design_weights, draws, random)
                 found = drawn.interval(quantities, kind="normal", level=level)
                 n = int(drawn.point.n)
         except (DataError, EstimationError) as problem:
@@ -226,7 +227,7 @@ def compare_treatments(
         for i, quantity in enumerate(names):
             ends = {key: float(getattr(found, key)[i]) for key in ("estimate", "se", "low", "high")}
             rows[quantity, name] = {**ends, "n": n}
-    index = [(quantity, name) for quantity in names for name in treatments]
+    index = [(quantity, name) for quantity in names for name in wanted]
     table = pd.DataFrame([rows[key] for key in index])
     table.index = pd.MultiIndex.from_tuples(index, names=["quantity", "treatment"])
     return TreatmentComparison(table, said, construct, level)
@@ -242,7 +243,9 @@ def _chosen(data: Any, model: PathModel | Sequence[str] | None, target: str | No
         raise SpecError("no model given and the data bring none; pass a PathModel or the items of one construct")
     if not isinstance(model, PathModel):
         name = target or "scale"
-        return PathModel({name: (model,) if isinstance(model, str) else tuple(model)}), name
+        if not isinstance(name, str):
+            raise SpecError(f"target={target!r} must be the name of a construct")
+        return PathModel({name: tuple(column_names(model, "model"))}), name
     wanted = target or getattr(data, "target", None) or "Satisfaction"
     if wanted not in model.constructs:
         raise SpecError(f"{wanted!r} is no construct of the model: {list(model.constructs)}; choose with target=")

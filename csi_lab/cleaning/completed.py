@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from csi_lab.cleaning.missing import Gaps, shortened
+from csi_lab.cleaning.respondents import column_names, require_columns
 from csi_lab.errors import DataError, SpecError
+from csi_lab.settings import is_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,7 +100,9 @@ def completed(gaps: Gaps, x: np.ndarray, how: str, kept: np.ndarray | None = Non
 
 def with_answers(frame: pd.DataFrame, items: Sequence[str], x: np.ndarray) -> pd.DataFrame:
     """The frame with other answers ``x (n, p)`` to some items, as floats; its other columns as they are."""
-    return frame.assign(**{name: x[:, i] for i, name in enumerate(items)})
+    result = frame.copy()
+    result[list(items)] = x
+    return result
 
 
 def survey_with(data: Any, frame: pd.DataFrame, note: str) -> Any:
@@ -120,7 +124,7 @@ def on_scale(
 
     said = ""
     if step is not None:
-        if not (np.isfinite(step) and step > 0):
+        if not is_number(step) or not 0 < step < np.inf:
             raise SpecError(f"step={step!r} must be positive, e.g. 1 for whole answers")
         start = limits(bounds, items)[0] if bounds is not None else np.zeros(x.shape[1])
         rounded = np.where(filled, start + np.round((x - start) / step) * step, x)
@@ -166,12 +170,10 @@ def groups_of(gaps: Gaps, within: str | Sequence[str] | None) -> tuple[np.ndarra
 
     if within is None:
         return np.zeros(len(gaps.frame), dtype=int), ["all rows"]
-    columns = [within] if isinstance(within, str) else list(within)
+    columns = column_names(within, "within")
     if not columns:
         raise DataError("within=[] names no column; leave it out for one cell of all rows")
-    absent = [c for c in columns if c not in gaps.frame.columns]
-    if absent:
-        raise DataError(f"columns of within= not in the data: {absent}")
+    require_columns(gaps.frame, columns)
     both = [c for c in columns if c in gaps.items]
     if both:
         raise DataError(f"columns of within= are items to be filled: {both}; give each one role")
@@ -179,9 +181,10 @@ def groups_of(gaps: Gaps, within: str | Sequence[str] | None) -> tuple[np.ndarra
     if any(holes.values()):
         where = ", ".join(f"{c} in {k} rows" for c, k in holes.items() if k)
         raise DataError(f"columns of within= have gaps: {where}; give these rows a label of their own")
-    keys = gaps.frame[columns].astype(str).agg(", ".join, axis=1)
-    codes, labels = pd.factorize(keys, sort=True)
-    return codes, [f"{'/'.join(columns)} = {label}" for label in labels]
+    keys = [gaps.frame[c].astype(str) for c in columns]
+    codes, labels = pd.factorize(pd.MultiIndex.from_arrays(keys), sort=True)
+    heading = "/".join(map(str, columns))
+    return codes, [f"{heading} = {', '.join(label)}" for label in labels]
 
 
 def _spread(x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

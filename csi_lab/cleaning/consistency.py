@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from csi_lab.cleaning.flags import Flags, answers_found, flags
-from csi_lab.cleaning.respondents import require_one_scale, respondents, stated
+from csi_lab.cleaning.respondents import column_names, named_blocks, require_one_scale, respondents, stated
 from csi_lab.cleaning.within import TOO_ALIKE, row_means, within
 from csi_lab.errors import SpecError
+from csi_lab.settings import is_number, is_whole, require_cutoff
 
 
 def even_odd(
@@ -83,11 +84,11 @@ def even_odd(
     blocks = stated(data, "constructs") if constructs is None else constructs
     if blocks is None:
         raise SpecError("no constructs given; name them with their items, e.g. constructs={'Quality': ['q1', 'q2']}")
-    blocks = {name: [b] if isinstance(b, str) else list(b) for name, b in blocks.items()}
-    blocks = {name: block for name, block in blocks.items() if len(block) > 1}
-    if at_least < 3 or len(blocks) < at_least:
+    blocks = {name: block for name, block in named_blocks(blocks, "constructs").items() if len(block) > 1}
+    require_cutoff(cutoff, "cutoff")
+    if not is_whole(at_least) or at_least < 3 or len(blocks) < at_least:
         raise SpecError(
-            f"a correlation over constructs needs 3 or more with two items or more each; at_least={at_least}, "
+            f"a correlation over constructs needs 3 or more with two items or more each; {at_least=}, "
             f"and there are {len(blocks)}: {list(blocks)}"
         )
     names = list(dict.fromkeys(item for block in blocks.values() for item in block))
@@ -153,11 +154,12 @@ def inconsistent_pairs(
     >>> found.table["value"].tolist(), found.rows.tolist()
     ([1.0, 7.0], [1])
     """
-    both = [tuple(pair) if not isinstance(pair, str) else (pair,) for pair in pairs]
+    listed = list(pairs) if np.iterable(pairs) and not isinstance(pairs, (str, Mapping)) else []
+    both = [tuple(column_names(pair, "a pair")) for pair in listed]
     wrong = [pair for pair in both if len(pair) != 2 or pair[0] == pair[1]]
     if not both or wrong:
-        raise SpecError(f"pairs must be of two different columns each, e.g. [('q1', 'q9')]; got {wrong or both}")
-    if not difference >= 0:
+        raise SpecError(f"pairs must be of two different columns each, e.g. [('q1', 'q9')]; got {wrong or pairs!r}")
+    if not is_number(difference) or not 0 <= difference < np.inf:
         raise SpecError(f"difference={difference!r} must be 0 or more points of the scale")
     names = list(dict.fromkeys(c for pair in both for c in pair))
     people = respondents(data, names, weights)

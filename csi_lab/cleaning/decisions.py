@@ -13,7 +13,7 @@ from csi_lab.cleaning.fingerprint import changed_rows
 from csi_lab.cleaning.flags import Flags
 from csi_lab.cleaning.log import CleaningLog, without_answers
 from csi_lab.cleaning.missing import shortened
-from csi_lab.cleaning.respondents import require_columns, stated, table_of
+from csi_lab.cleaning.respondents import column_names, one_column, require_columns, stated, table_of
 from csi_lab.cleaning.rules import Rule, require_fit, verdict
 from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError, SpecError, listed
@@ -92,14 +92,17 @@ def decide(
     import pandas as pd
 
     frame = table_of(data)
-    checks = [flags] if isinstance(flags, Flags) else list(flags)
-    chosen = [Rule("review")] if rules is None else [rules] if isinstance(rules, Rule) else list(rules)
+    checks = list(flags) if np.iterable(flags) else [flags]
+    chosen = [Rule("review")] if rules is None else list(rules) if np.iterable(rules) else [rules]
     require_fit(checks, chosen)
     own = stated(data, "design")
     if design is not None and own is not None:
         raise SpecError("a survey has its own design; give design= with a DataFrame only")
+    if design is not None and not isinstance(design, Design):
+        raise SpecError(f"design={design!r} must be a Design, e.g. Design(weights='w')")
     plan = own or design or Design()
-    identity = id if id is not None else id_column(data)
+    identity = one_column(id, "id") if id is not None else id_column(data)
+    one_column(weight_column, "weight_column")
     require_columns(frame, [c for c in (identity, *plan.columns) if c is not None])
     if plan.weights is None and weight_column in frame.columns:
         raise SpecError(
@@ -231,10 +234,13 @@ def _effect(
     kept = weights[before.index.isin(after.index)]
     rows: dict[str, tuple[float, float]] = {}
     if isinstance(numbers, Mapping):
+        odd = [name for name, number in numbers.items() if not callable(number)]
+        if odd:
+            raise SpecError(f"numbers must map each name to a function of a frame; not so: {odd}")
         for name, number in numbers.items():
             rows[name] = (_number(name, number(before.copy())), _number(name, number(after.copy())))
     else:
-        names = [numbers] if isinstance(numbers, str) else list(numbers)
+        names = column_names(numbers, "numbers")
         require_columns(before, names)
         if names:
             require_numbers(after[names].infer_objects())

@@ -12,6 +12,7 @@ from scipy import linalg, special
 from csi_lab.cleaning.flags import Flags, flags
 from csi_lab.cleaning.respondents import Respondents, required_answers, respondents
 from csi_lab.errors import EstimationError, SpecError
+from csi_lab.settings import generator, is_number, require_level
 
 # The smallest eigenvalue of a correlation matrix that still counts as positive.
 SINGULAR = 1e-10
@@ -153,13 +154,13 @@ def mcd(
     """
     from sklearn.covariance import MinCovDet
 
-    if support is not None and not 0.5 < support <= 1:
+    if support is not None and not (is_number(support) and 0.5 < support <= 1):
         raise SpecError(f"support={support!r} must be a share above 0.5, or None")
     people, x, complete = _prepared(data, items, quantile, answered, weights)
     used = x[complete]
     used = used[np.lexsort(used.T[::-1])]
     _require_regular(np.atleast_2d(np.cov(used, rowvar=False)), people.items)
-    seed = int(np.random.default_rng(rng).integers(2**31 - 1))
+    seed = int(generator(rng).integers(2**31 - 1))
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
@@ -176,8 +177,7 @@ def _prepared(
     data: Any, items: Sequence[str] | None, quantile: float, answered: float, weights: Any
 ) -> tuple[Respondents, np.ndarray, np.ndarray]:
     """The respondents, their answers, and which rows are complete."""
-    if not 0 < quantile < 1:
-        raise SpecError(f"quantile={quantile!r} must lie between 0 and 1, e.g. 0.999")
+    require_level(quantile, "quantile", 0.999)
     people = respondents(data, items, weights)
     p = len(people.items)
     required_answers(answered, p)

@@ -11,6 +11,7 @@ from csi_lab.cleaning.completed import Completed, completed, counted, groups_of,
 from csi_lab.cleaning.missing import Gaps, shortened
 from csi_lab.cleaning.normal_model import gap_patterns
 from csi_lab.errors import DataError, SpecError, listed
+from csi_lab.settings import generator, is_whole
 
 
 def hot_deck(
@@ -72,12 +73,12 @@ def hot_deck(
     >>> found.frame[["q1", "q2"]].to_numpy().tolist()
     [[7.0, 6.0], [8.0, 9.0], [5.0, 7.0], [5.0, 7.0]]
     """
-    if most_uses is not None and (not isinstance(most_uses, (int, np.integer)) or most_uses < 1):
+    if most_uses is not None and (not is_whole(most_uses) or most_uses < 1):
         raise SpecError(f"most_uses={most_uses!r}: a whole number of at least 1, or None for no limit")
     gaps = Gaps.of(data, items, weights)
     x = gaps.answers()
     cell, labels = groups_of(gaps, within)
-    generator = np.random.default_rng(rng)
+    random = generator(rng)
     filled, uses, problems = x.copy(), np.zeros(len(x), dtype=int), []
     for k, label in enumerate(labels):
         rows = np.flatnonzero((cell == k) & gaps.used)
@@ -98,7 +99,7 @@ def hot_deck(
                 )
                 continue
             share = gaps.weights[slots]
-            chosen = generator.choice(slots, size=len(takers), replace=most_uses is None, p=share / share.sum())
+            chosen = random.choice(slots, size=len(takers), replace=most_uses is None, p=share / share.sum())
             np.add.at(uses, chosen, 1)
             filled[takers[:, None], gap] = x[chosen[:, None], gap]
     if problems:

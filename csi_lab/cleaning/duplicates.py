@@ -8,9 +8,10 @@ from typing import Any, Literal
 import numpy as np
 
 from csi_lab.cleaning.flags import Flags, flags
-from csi_lab.cleaning.respondents import Respondents, required_answers, respondents, stated
+from csi_lab.cleaning.respondents import Respondents, one_column, required_answers, respondents, stated
 from csi_lab.errors import SpecError
 from csi_lab.near_pairs import distinct_rows, most_different, near_pairs
+from csi_lab.settings import is_number
 
 Spare = Literal["none", "first"]
 
@@ -54,7 +55,7 @@ def duplicate_ids(data: Any, id: str | None = None, *, spare: Spare = "none", we
     column = id if id is not None else id_column(data)
     if column is None:
         raise SpecError("which column holds the ids? give id=, or name it in the study file under design")
-    people = respondents(data, [column], weights)
+    people = respondents(data, [one_column(column, "id")], weights)
     ids = people.frame[column]
     text = ids.astype(object).map(lambda v: v.strip() if isinstance(v, str) else v)
     absent = (text.isna() | (text == "")).to_numpy(dtype=bool)
@@ -214,7 +215,7 @@ def near_identical_answers(
     """
     import pandas as pd
 
-    if not 0.5 <= agreement < 1:
+    if not is_number(agreement) or not 0.5 <= agreement < 1:
         raise SpecError(f"agreement={agreement!r} must lie in [0.5, 1); for full agreement use identical_answers")
     people = respondents(data, items, weights)
     x, p = people.answers, len(people.items)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from csi_lab.cleaning.flags import Flags, flags
-from csi_lab.cleaning.respondents import Respondents, require_columns, respondents, stated
+from csi_lab.cleaning.respondents import Respondents, one_column, require_columns, respondents, stated
 from csi_lab.errors import DataError, SpecError
+from csi_lab.settings import is_number
 
 
 def response_time(data: Any, column: str, *, fraction: float = 1 / 3, weights: Any = None) -> Flags:
@@ -22,7 +23,8 @@ def response_time(data: Any, column: str, *, fraction: float = 1 / 3, weights: A
     column
         Duration of the interview, in any unit.
     fraction
-        Flagged below this fraction of the median; default a third [1]_.
+        Flagged below this fraction of the median; default a third, a rule of thumb of fieldwork. What removing those
+        below milder and stricter cut-offs changes is studied in [1]_.
     weights
         Weights of a DataFrame; rows of weight zero are nobody. The median is unweighted.
 
@@ -49,9 +51,9 @@ def response_time(data: Any, column: str, *, fraction: float = 1 / 3, weights: A
     response time: 1 of 4 respondents flagged (25.0%): 'seconds' is below 0.333 of the median of 290
     not judged: 1 (without a time)
     """
-    if not 0 < fraction < 1:
+    if not is_number(fraction) or not 0 < fraction < 1:
         raise SpecError(f"fraction={fraction!r} must lie between 0 and 1, e.g. 1/3")
-    people = respondents(data, [column], weights)
+    people = respondents(data, [one_column(column, "column")], weights)
     time = _durations(people, column)
     absent = np.isnan(time)
     median = float(np.median(time[~absent])) if not absent.all() else np.nan
@@ -109,12 +111,12 @@ def seconds_per_item(
     >>> seconds_per_item(frame, "seconds", ["q1", "q2"]).table["value"].tolist()
     [6.0, 1.5]
     """
-    if not (np.isfinite(cutoff) and cutoff > 0):
+    if not is_number(cutoff) or not 0 < cutoff < np.inf:
         raise SpecError(f"cutoff={cutoff!r} must be seconds above zero")
     if items is None and stated(data, "study") is None:
         raise SpecError("which questions were answered in that time? name them: items=[...]")
     people = respondents(data, items, weights)
-    require_columns(people.frame, [column])
+    require_columns(people.frame, [one_column(column, "column")])
     time = _durations(people, column)
     given = (~np.isnan(people.answers)).sum(axis=1)
     value = np.divide(time, given, out=np.full(people.n, np.nan), where=given > 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -242,9 +242,9 @@ def rows_by_hand(
     by hand: 1 of 3 respondents flagged (33.3%): the call back reached somebody else
     """
     frame = table_of(data)
-    if isinstance(rows, str):
-        raise SpecError(f"rows must be a list of row labels, got the text {rows!r}")
-    unknown = [r for r in rows if r not in frame.index]
+    if isinstance(rows, str) or not np.iterable(rows):
+        raise SpecError(f"rows must be a list of row labels, got {rows!r}")
+    unknown = [r for r in rows if not isinstance(r, Hashable) or r not in frame.index]
     if unknown:
         raise DataError(f"rows not in the data: {unknown[:8]}; give labels of the index")
     people = Respondents(frame, (), 0)

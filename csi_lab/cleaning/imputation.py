@@ -13,9 +13,10 @@ from csi_lab.cleaning.completed import counted, remarks
 from csi_lab.cleaning.imputed import Imputations
 from csi_lab.cleaning.missing import Gaps, shortened
 from csi_lab.cleaning.normal_model import augment
-from csi_lab.cleaning.respondents import stated
+from csi_lab.cleaning.respondents import column_names, stated
 from csi_lab.errors import DataError, EstimationError, SpecError, listed
 from csi_lab.incomplete import completed_moments
+from csi_lab.settings import generator, is_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,13 +148,13 @@ def impute(
     _require_variety(gaps.items, answers)
     _require_rows([*gaps.items, *names], answers, other.shape[1], method, donors)
     ends = _ends(data, gaps.items, kinds, answers)
-    generator = np.random.default_rng(rng)
+    random = generator(rng)
     if method == "normal":
-        drawn, trace = _augmented(answers, other, [*gaps.items, *names], m, iterations, generator)
+        drawn, trace = _augmented(answers, other, [*gaps.items, *names], m, iterations, random)
         way = f"data augmentation (joint normal model; {iterations} iterations)"
         methods = {name: "normal" if lacking[:, j].any() else "-" for j, name in enumerate(gaps.items)}
     else:
-        settings: dict[str, Any] = {"m": m, "iterations": iterations, "donors": donors, "rng": generator}
+        settings: dict[str, Any] = {"m": m, "iterations": iterations, "donors": donors, "rng": random}
         drawn, trace = chained(answers, other, [*gaps.items, *names], kinds, **settings)
         used = {k for k, some in zip(kinds, lacking.any(axis=0), strict=True) if some}
         drawn, beyond = _rounded(drawn, kinds, ends)
@@ -211,7 +212,7 @@ def _require_settings(m: int, iterations: int, method: str, donors: int) -> None
     problems = [
         f"{name}={value!r}: a whole number of at least {least} is needed"
         for name, value, least in (("m", m, 2), ("iterations", iterations, 1), ("donors", donors, 1))
-        if not isinstance(value, (int, np.integer)) or value < least
+        if not is_whole(value) or value < least
     ]
     if method not in METHODS:
         problems.append(f"method={method!r} is unknown; use one of {list(METHODS)}")
@@ -221,29 +222,29 @@ def _require_settings(m: int, iterations: int, method: str, donors: int) -> None
 
 def _kinds(items: Sequence[str], kind: Any, method: str) -> list[Kind]:
     """The kind of each item."""
-    if isinstance(kind, str):
+    if not isinstance(kind, Mapping):
         chosen = dict.fromkeys(items, kind)
     else:
         unknown = [name for name in kind if name not in items]
         if unknown:
             raise SpecError(f"kind names columns that are not items: {unknown}")
         chosen = dict.fromkeys(items, "pmm") | dict(kind)
-    wrong = {name: k for name, k in chosen.items() if k not in KINDS}
+    wrong = sorted({str(k) for k in chosen.values() if not isinstance(k, str) or k not in KINDS})
     if wrong:
-        raise SpecError(f"unknown kind {sorted(map(str, set(wrong.values())))}; use one of {list(KINDS)}")
+        raise SpecError(f"unknown kind {wrong}; use one of {list(KINDS)}")
     if method == "normal" and kind != "pmm":
         raise SpecError("kind belongs to method='chained'; the joint normal model draws all items alike")
-    return [chosen[name] for name in items]  # type: ignore[misc]
+    return [chosen[name] for name in items]
 
 
 def _predictors(gaps: Gaps, wanted: Sequence[str] | None) -> tuple[np.ndarray, str, list[str]]:
     """Columns that predict ``(n, q)``, what they are in words, and their names."""
     design = gaps.design
     chosen = [c for c in (design.weights, design.strata) if c is not None] if wanted is None else wanted
-    chosen = [chosen] if isinstance(chosen, str) else list(chosen)
+    chosen = column_names(chosen, "predictors")
     problems = [f"{c} is not in the data" for c in chosen if c not in gaps.frame.columns]
     problems += [f"{c} is an item; items predict each other anyway" for c in chosen if c in gaps.items]
-    problems += [f"{c} is named twice" for c in sorted({c for c in chosen if chosen.count(c) > 1})]
+    problems += [f"{c} is named twice" for c in dict.fromkeys(chosen) if chosen.count(c) > 1]
     if not problems:
         holes = {c: int(gaps.frame[c][gaps.used].isna().sum()) for c in chosen}
         problems += [f"{c} has {k} gaps; put it among the items, or fill it first" for c, k in holes.items() if k]
@@ -260,9 +261,7 @@ def _predictors(gaps: Gaps, wanted: Sequence[str] | None) -> tuple[np.ndarray, s
             continue
         columns.append(made[:, varies])
         names += [label for label, kept in zip(labels, varies, strict=True) if kept]
-        words.append(
-            name if made.shape[1] == 1 and len(labels[0]) == len(name) else f"{name} ({len(labels) + 1} groups)"
-        )
+        words.append(labels[0] if labels == [str(name)] else f"{name} ({len(labels) + 1} groups)")
     if flat and wanted is not None:
         raise DataError(f"predictors do not vary: {flat}; leave them out")
     if gaps.weighted and design.weights is None and np.ptp(gaps.weights[gaps.used]) > 0:
@@ -270,7 +269,7 @@ def _predictors(gaps: Gaps, wanted: Sequence[str] | None) -> tuple[np.ndarray, s
         names.append("weights")
         words.append("weights")
     said = f"; predictors besides the items: {shortened(words)}" if words else ""
-    said += f"; constant, so no predictors: {', '.join(flat)}" if flat else ""
+    said += f"; constant, so no predictors: {shortened(flat)}" if flat else ""
     return np.concatenate([np.empty((len(gaps.frame), 0)), *columns], axis=1), said, names
 
 

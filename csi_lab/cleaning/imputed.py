@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
-from csi_lab.cleaning.completed import survey_with
+from csi_lab.cleaning.completed import survey_with, with_answers
 from csi_lab.cleaning.missing import Gaps, shortened
 from csi_lab.cleaning.pooling import Pooled, pool
 from csi_lab.errors import DataError, SpecError
@@ -78,12 +78,10 @@ class Imputations:
         """
         if not 0 <= imputation < self.m:
             raise SpecError(f"imputation {imputation!r} does not exist; there are {self.m}, counted from 0")
-        columns = {}
-        for item in self.items:
-            column = self.gaps.frame[item].to_numpy(dtype=float, na_value=np.nan, copy=True)
-            column[self._lacking(item)] = self.values[item][imputation]
-            columns[item] = column
-        frame = self.gaps.frame.assign(**columns)
+        answers = self.gaps.answers()
+        for j, item in enumerate(self.items):
+            answers[self._lacking(item), j] = self.values[item][imputation]
+        frame = with_answers(self.gaps.frame, self.items, answers)
         return survey_with(self.gaps.data, frame, f"Imputation {imputation + 1} of {self.m}: {self.treatment}")
 
     def moments(self, items: Sequence[str] | None = None) -> Moments:

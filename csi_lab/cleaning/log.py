@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -242,6 +243,8 @@ class CleaningLog:
         # Writing files is the business of an upper floor; estimators and checks know no files.
         from csi_lab.course.export import save_tables
 
+        if not isinstance(folder, (str, PathLike)):
+            raise SpecError(f"folder={folder!r} must be the path of a folder")
         return save_tables(self.tables(), folder)
 
     def to_frame(self) -> pd.DataFrame:

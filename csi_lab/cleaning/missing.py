@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from csi_lab.answers import infinite_values, require_numbers, require_possible, split_weights
+from csi_lab.answers import require_finite, require_numbers, require_possible, split_weights
+from csi_lab.cleaning.respondents import column_names, require_one_level, stated
 from csi_lab.design import Design
 from csi_lab.errors import DataError
 from csi_lab.resampling import _source
@@ -61,7 +62,12 @@ class Gaps:
         DataError
             If items are absent or named twice, there are no rows, or weights are unusable.
         """
-        frame, design, names, weights = _source(data, None, [items] if isinstance(items, str) else items, weights)
+        held = stated(data, "frame")
+        whole = data if held is None else held
+        if hasattr(whole, "columns"):
+            require_one_level(whole)
+        chosen = None if items is None else column_names(items)
+        frame, design, names, weights = _source(data, None, chosen, weights)
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise DataError(f"items named twice: {twice}; name each once")
@@ -92,9 +98,8 @@ class Gaps:
         part = self.frame[list(self.items)]
         require_possible(self.data, self.items)
         require_numbers(part)
-        x = part.to_numpy(dtype=float, na_value=np.nan)
-        if np.isinf(x).any():
-            raise DataError(infinite_values(part))
+        x = part.to_numpy(dtype=float, na_value=np.nan, copy=True)
+        require_finite(part, x)
         empty = [name for name, some in zip(self.items, self.known[self.used].any(axis=0), strict=True) if not some]
         if empty:
             of_weight = " in rows of positive weight" if self.weighted else ""

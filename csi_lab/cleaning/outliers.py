@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from csi_lab.cleaning.flags import Flags, Side, answers_found, flags
+from csi_lab.cleaning.flags import Flags, answers_found, flags
 from csi_lab.cleaning.respondents import Respondents, respondents
 from csi_lab.errors import SpecError
-
-if TYPE_CHECKING:
-    import pandas as pd
+from csi_lab.settings import is_number
 
 # The median absolute deviation of a normal variable is its standard deviation divided by this.
 NORMAL_MAD = 1.4826
@@ -66,7 +64,7 @@ def tukey_fences(data: Any, items: Sequence[str] | None = None, *, fence: float 
     _require_positive("fence", fence)
     people = respondents(data, items, weights)
     x = people.answers
-    low, high = _by_item(x, lambda known: np.quantile(known, [0.25, 0.75]))
+    low, high = _by_item(x, 2, lambda known: np.quantile(known, [0.25, 0.75]))
     distance = np.maximum(low - x, x - high)
     rule = f"an answer lies more than {fence:g} IQR beyond a quartile"
     statistic = "largest distance from the quartiles, in interquartile ranges"
@@ -120,9 +118,9 @@ def modified_z(data: Any, items: Sequence[str] | None = None, *, cutoff: float =
     _require_positive("cutoff", cutoff)
     people = respondents(data, items, weights)
     x = people.answers
-    (median,) = _by_item(x, lambda known: [np.median(known)])
+    (median,) = _by_item(x, 1, lambda known: [np.median(known)])
     distance = np.abs(x - median)
-    (mad,) = _by_item(distance, lambda known: [np.median(known)])
+    (mad,) = _by_item(distance, 1, lambda known: [np.median(known)])
     rule = f"an answer lies more than {cutoff:g} x {NORMAL_MAD} MAD from the median"
     return _judged(people, "modified z", distance, NORMAL_MAD * mad, cutoff, "largest modified z", rule, "MAD")
 
@@ -173,7 +171,7 @@ def z_scores(data: Any, items: Sequence[str] | None = None, *, cutoff: float = 3
     _require_positive("cutoff", cutoff)
     people = respondents(data, items, weights)
     x = people.answers
-    mean, s = _by_item(x, lambda known: [known.mean(), known.std(ddof=1) if len(known) > 1 else 0.0])
+    mean, s = _by_item(x, 2, lambda known: [known.mean(), known.std(ddof=1) if len(known) > 1 else 0.0])
     # A constant column of decimals has a standard deviation of rounding errors.
     s = np.where(s > 1e-12 * np.maximum(1.0, np.abs(mean)), s, 0.0)
     answers = (~np.isnan(x)).sum(axis=0)
@@ -185,18 +183,18 @@ def z_scores(data: Any, items: Sequence[str] | None = None, *, cutoff: float = 3
 
 
 def _require_positive(name: str, value: float) -> None:
-    if not (np.isfinite(value) and value > 0):
+    if not is_number(value) or not 0 < value < np.inf:
         raise SpecError(f"{name}={value!r} must be a number above zero")
 
 
-def _by_item(x: np.ndarray, summary: Any) -> tuple[np.ndarray, ...]:
-    """Summaries of the known values of each item, one array ``(p,)`` for each; NaN for an item without values."""
-    found = []
-    for column in x.T:
+def _by_item(x: np.ndarray, count: int, summary: Callable[[np.ndarray], Sequence[float]]) -> tuple[np.ndarray, ...]:
+    """The ``count`` summaries of the known values of each item, each ``(p,)``; NaN for an item without values."""
+    found = np.full((count, x.shape[1]), np.nan)
+    for j, column in enumerate(x.T):
         known = column[~np.isnan(column)]
-        found.append(summary(known) if len(known) else None)
-    width = next((len(f) for f in found if f is not None), 2)
-    return tuple(np.array([np.nan if f is None else f[i] for f in found], dtype=float) for i in range(width))
+        if len(known):
+            found[:, j] = summary(known)
+    return tuple(found)
 
 
 def _judged(
@@ -223,21 +221,15 @@ def _judged(
     said = list(remarks)
     if flat:
         said.append(f"items that cannot be judged, because their {spread} is zero: {', '.join(flat)}")
-    side: Side = ">"
     return flags(
         people,
         name,
         largest,
         cutoff,
-        side,
+        ">",
         statistic=statistic,
         rule=rule,
         unjudged={"without an answer to an item that can be judged": ~judged},
-        details=_with_size(answers_found(people, found, rule.replace("an answer lies ", "")), z[found]),
+        details=answers_found(people, found, rule.replace("an answer lies ", "")).assign(value=z[found]),
         remarks=said,
     )
-
-
-def _with_size(details: pd.DataFrame, sizes: np.ndarray) -> pd.DataFrame:
-    """The details with the statistic of each answer."""
-    return details.assign(value=sizes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from scipy import special
 from csi_lab.cleaning.missing import shortened
 from csi_lab.errors import DataError, EstimationError, SpecError, listed
 from csi_lab.percent import percent
+from csi_lab.settings import is_number, require_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -214,12 +215,15 @@ def pool(
     """
     import pandas as pd
 
-    if not 0 < level < 1:
-        raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
-    if not df_complete > 0:
+    require_level(level)
+    if not is_number(df_complete) or not df_complete > 0:
         raise SpecError(f"df_complete={df_complete!r} must be positive")
     q, u, covariances = _shaped(estimates, variances)
     m, k = q.shape
+    if names is not None and (isinstance(names, str) or not np.iterable(names)):
+        raise DataError(f"names must be a list of {k} labels, got {names!r}")
+    if names is not None and not all(isinstance(name, Hashable) for name in names):
+        raise DataError(f"names must be texts, numbers or tuples, got {names!r}")
     labels = list(range(k)) if names is None else list(names)
     if len(labels) != k:
         raise DataError(f"{k} quantities need as many names, got {len(labels)}")
@@ -301,10 +305,9 @@ def pool_r2(r2: Any, n: int, *, level: float = 0.95) -> PooledR2:
     bad = [f"imputation {i}: {v:g}" for i, v in enumerate(values) if not 0 <= v < 1]
     if bad:
         raise DataError(f"R2 must lie in [0, 1) to have Fisher's z of its root; not so in {', '.join(bad)}")
-    if not n > 3:
+    if not is_number(n) or not n > 3:
         raise SpecError(f"n={n!r}: Fisher's z needs more than 3 rows")
-    if not 0 < level < 1:
-        raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
+    require_level(level)
     z, u, _ = _shaped(np.arctanh(np.sqrt(values)), np.full(len(values), 1 / (n - 3)))
     _, _, total, _, _, _, fmi = _rubin(z, u, np.inf)
     centre, se = float(z.mean()), float(np.sqrt(total[0]))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from csi_lab.answers import require_possible
 from csi_lab.cleaning.respondents import require_one_scale, respondents
 from csi_lab.errors import DataError, SpecError
+from csi_lab.settings import is_number, is_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,13 +54,15 @@ def recode(answers: pd.Series, mapping: Mapping[Any, Any]) -> pd.Series:
 
     if not isinstance(answers, pd.Series):
         raise DataError(f"need one column (a Series), got {type(answers).__name__}")
+    if not isinstance(mapping, Mapping):
+        raise SpecError(f"mapping must give each value its new one, e.g. {{'good': 10, 'bad': 1}}; got {mapping!r}")
     if not mapping:
         raise SpecError("the mapping is empty")
     if any(pd.api.types.is_scalar(key) and pd.isna(key) for key in mapping):
         raise SpecError("the mapping gives missing answers a value; missing answers are treated, not recoded")
     there = answers.notna().to_numpy(dtype=bool)
     known = answers[there].astype(object)
-    odd = known[[value not in mapping for value in known]]
+    odd = known[[not isinstance(value, Hashable) or value not in mapping for value in known]]
     if len(odd):
         counts = odd.map(repr).value_counts()
         shown = ", ".join(f"{value} ({k})" for value, k in counts.items())
@@ -259,7 +263,7 @@ def score(
     need = p if at_least is None else at_least
     if method not in ("mean", "sum"):
         raise SpecError(f"method={method!r} is unknown; use 'mean' or 'sum'")
-    if not 1 <= need <= p:
+    if not is_whole(need) or not 1 <= need <= p:
         raise SpecError(f"at_least={at_least!r} must lie between 1 and the number of items, {p}")
     if method == "sum" and need < p:
         raise SpecError(f"a sum needs all {p} items; use method='mean' for respondents with gaps")
@@ -284,26 +288,32 @@ def _inside(answers: Any, low: float, high: float) -> Any:
         fits = False
     if not fits:
         raise SpecError(f"a scale needs low < high, got {low!r} and {high!r}")
-    held = isinstance(answers, (pd.Series, pd.DataFrame))
-    try:
-        cells = answers.to_numpy(dtype=object) if held else np.asarray(answers, dtype=object)
-        texts = [v for v in cells.ravel() if isinstance(v, (str, bool))] if _may_hold_text(answers) else []
-        x = answers.to_numpy(dtype=float, na_value=np.nan) if held and not texts else None
-        x = np.asarray(answers, dtype=float) if x is None and not texts else x
-    except (TypeError, ValueError):
-        texts = ["?"]
-    if texts or x is None:
-        raise DataError(f"answers are no numbers (e.g. {texts[0]!r}); recode() gives labels their numbers")
+    x = _floats(answers)
     outside = (x < low) | (x > high)
     if outside.any():
         values = ", ".join(f"{v:g}" for v in np.unique(x[outside])[:5])
         raise DataError(
             f"{int(outside.sum())} answers are outside {low:g} to {high:g}: {values}; out_of_range() lists them"
         )
-    return answers.astype(float) if held else x
+    if isinstance(answers, pd.DataFrame):
+        return pd.DataFrame(x, index=answers.index, columns=answers.columns)
+    return pd.Series(x, index=answers.index, name=answers.name) if isinstance(answers, pd.Series) else x
 
 
-def _may_hold_text(answers: Any) -> bool:
-    """Whether something may be no number: plain numeric arrays and columns need no look at every cell."""
+def _floats(answers: Any) -> np.ndarray:
+    """The answers as floats of the same shape; all cells that are neither numbers nor empty are refused by example."""
+    import pandas as pd
+
     kinds = [answers.dtype] if hasattr(answers, "dtype") else list(getattr(answers, "dtypes", [None]))
-    return not all(isinstance(kind, np.dtype) and kind.kind in "iuf" for kind in kinds)
+    if all(isinstance(kind, np.dtype) and kind.kind in "iuf" for kind in kinds):
+        return np.asarray(answers, dtype=float)
+    held = isinstance(answers, (pd.Series, pd.DataFrame))
+    cells = answers.to_numpy(dtype=object) if held else np.asarray(answers, dtype=object)
+    empty = np.array([bool(pd.api.types.is_scalar(v) and pd.isna(v)) for v in cells.ravel()], dtype=bool)
+    known = cells.ravel()[~empty]
+    odd = [v for v in known if not is_number(v) and not isinstance(v, Decimal)]
+    if odd:
+        raise DataError(f"{len(odd)} answers are no numbers (e.g. {odd[0]!r}); recode() gives labels their numbers")
+    x = np.full(cells.size, np.nan)
+    x[~empty] = known.astype(float)
+    return x.reshape(cells.shape)

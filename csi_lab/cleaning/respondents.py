@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from csi_lab.answers import infinite_values, require_numbers, split_weights
+from csi_lab.answers import require_finite, require_numbers, split_weights
 from csi_lab.errors import DataError, SpecError
+from csi_lab.settings import is_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,8 +54,7 @@ class Respondents:
         chosen = self.frame[list(self.items)]
         require_numbers(chosen)
         x = np.array(chosen.to_numpy(dtype=float, na_value=np.nan), order="C")
-        if np.isinf(x).any():
-            raise DataError(infinite_values(chosen))
+        require_finite(chosen, x)
         return x
 
 
@@ -93,7 +93,7 @@ def respondents(data: Any, items: Sequence[str] | None, weights: Any = None) -> 
     rest, w = split_weights(frame, weights)
     if items is None:
         items = list(rest.columns) if design is None else list(data.items)
-    chosen = [items] if isinstance(items, str) else list(items)
+    chosen = column_names(items)
     if not chosen:
         raise SpecError("no items given")
     twice = sorted({str(i) for i in chosen if chosen.count(i) > 1})
@@ -126,6 +126,7 @@ def table_of(data: Any) -> pd.DataFrame:
     frame = data if held is None else held
     if not isinstance(frame, pd.DataFrame):
         raise DataError(f"need a survey or a DataFrame, got {type(data).__name__}")
+    require_one_level(frame)
     twice = sorted({str(c) for c in frame.columns[frame.columns.duplicated()]})
     if twice:
         raise DataError(f"columns share a name: {twice}; rename them")
@@ -136,6 +137,85 @@ def table_of(data: Any) -> pd.DataFrame:
         shown = ", ".join(map(str, labels[:5])) + (", …" if len(labels) > 5 else "")
         raise DataError(f"row labels occur twice: {shown}; a log needs unique ones: frame.reset_index(drop=True)")
     return frame
+
+
+def require_one_level(frame: pd.DataFrame) -> None:
+    """Refuse column names with several levels, since an item is called by one name.
+
+    Raises
+    ------
+    DataError
+        With the remedy.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> require_one_level(pd.DataFrame({"q1": [5, 4]}))
+    """
+    if frame.columns.nlevels > 1:
+        raise DataError(
+            "column names have several levels; give each column one name: "
+            "frame.columns = ['_'.join(map(str, name)) for name in frame.columns]"
+        )
+
+
+def column_names(given: Any, role: str = "items") -> list[Any]:
+    """Names of columns as a list, in the order given; one name may stand alone.
+
+    Raises
+    ------
+    SpecError
+        If what is given has no order (a set, a mapping) or holds something that is no name.
+
+    Examples
+    --------
+    >>> column_names("q1"), column_names(("q2", "q1"))
+    (['q1'], ['q2', 'q1'])
+    """
+    if isinstance(given, (set, frozenset, Mapping)):
+        raise SpecError(f"{role} must be a list of column names, which has an order; got {type(given).__name__}")
+    names = [given] if isinstance(given, str) or not np.iterable(given) else list(given)
+    odd = [name for name in names if not isinstance(name, Hashable)]
+    if odd:
+        raise SpecError(f"{role} must be a list of column names, got {odd[0]!r} among them")
+    return names
+
+
+def one_column(given: Any, role: str) -> Any:
+    """The name of a single column.
+
+    Raises
+    ------
+    SpecError
+        If several names or none are given.
+
+    Examples
+    --------
+    >>> one_column("seconds", "column")
+    'seconds'
+    """
+    if given is None or not isinstance(given, Hashable):
+        raise SpecError(f"{role}={given!r} must be the name of one column")
+    return given
+
+
+def named_blocks(given: Any, role: str) -> dict[str, list[Any]]:
+    """Blocks of columns by name: a mapping of each name to its columns.
+
+    Raises
+    ------
+    SpecError
+        If something else is given.
+
+    Examples
+    --------
+    >>> named_blocks({"Quality": ("q1", "q2"), "Value": "q3"}, "constructs")
+    {'Quality': ['q1', 'q2'], 'Value': ['q3']}
+    """
+    if not isinstance(given, Mapping):
+        example = f"{role}={{'Quality': ['q1', 'q2', 'q3']}}"
+        raise SpecError(f"{role} must map each name to its columns, e.g. {example}; got {type(given).__name__}")
+    return {name: column_names(block, f"{role}[{name!r}]") for name, block in given.items()}
 
 
 def stated(data: Any, what: str) -> Any:
@@ -264,6 +344,6 @@ def required_answers(share: float, p: int) -> int:
     >>> required_answers(0.5, 7)
     4
     """
-    if not 0 <= share <= 1:
+    if not is_number(share) or not 0 <= share <= 1:
         raise SpecError(f"answered={share!r} must be a share of the items, 0 to 1")
     return max(1, int(np.ceil(round(share * p, 9))))

@@ -9,7 +9,9 @@ from typing import Literal
 import numpy as np
 
 from csi_lab.cleaning.flags import Flags
+from csi_lab.cleaning.respondents import column_names
 from csi_lab.errors import SpecError, listed
+from csi_lab.settings import is_whole
 
 Action = Literal["review", "set missing", "remove"]
 # From the mildest to the strongest: where several rules hold, the strongest action is taken.
@@ -50,9 +52,11 @@ class Rule:
 
     def __post_init__(self) -> None:
         if self.checks is not None:
-            checks = (self.checks,) if isinstance(self.checks, str) else tuple(dict.fromkeys(self.checks))
+            checks = tuple(dict.fromkeys(column_names(self.checks, "checks")))
             object.__setattr__(self, "checks", checks)
-        problems = []
+        most = np.inf if self.checks is None else len(self.checks)
+        odd = [check for check in self.checks or () if not isinstance(check, str)]
+        problems = [f"checks are called by their names, as in flags.name; got {odd}"] if odd else []
         if self.action not in ACTIONS[1:]:
             problems.append(f"action={self.action!r} is unknown; use one of {list(ACTIONS[1:])}")
         if self.on not in ("flagged", "not judged"):
@@ -61,7 +65,7 @@ class Rule:
             problems.append("there is no answer to set missing where a check could not judge")
         if self.checks is not None and not len(self.checks):
             problems.append("no checks named; leave checks out to mean all")
-        elif self.at_least < 1 or (self.checks is not None and self.at_least > len(self.checks)):
+        elif not is_whole(self.at_least) or not 1 <= self.at_least <= most:
             problems.append(f"at_least={self.at_least} checks cannot be reached by {self.checks}")
         if problems:
             raise SpecError("rule: " + "; ".join(problems), problems)

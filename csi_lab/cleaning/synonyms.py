@@ -11,6 +11,7 @@ from csi_lab.cleaning.flags import Flags, flags
 from csi_lab.cleaning.respondents import as_answered, require_one_scale, respondents
 from csi_lab.cleaning.within import TOO_ALIKE, correlations, within_pairs
 from csi_lab.errors import EstimationError, SpecError
+from csi_lab.settings import is_number, is_whole
 
 
 def psychometric_synonyms(
@@ -128,9 +129,12 @@ def _pairs_within(
     import pandas as pd
 
     synonyms = sign > 0
-    if not 0 < sign * r < 1 or not -1 <= cutoff <= 1 or at_least < 3:
+    numbers = is_number(r) and is_number(cutoff) and is_whole(at_least)
+    if not numbers or not 0 < sign * r < 1 or not -1 <= cutoff <= 1 or at_least < 3:
         ends = "0 and 1" if synonyms else "-1 and 0"
-        raise SpecError(f"r={r!r} must lie between {ends}, cutoff={cutoff!r} between -1 and 1, {at_least=} be >= 3")
+        raise SpecError(
+            f"r={r!r} must lie between {ends}, cutoff={cutoff!r} between -1 and 1, {at_least=} be a whole number >= 3"
+        )
     people = respondents(data, items, weights)
     require_one_scale(data, people.items)
     x = as_answered(data, people)

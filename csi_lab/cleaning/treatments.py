@@ -10,9 +10,11 @@ import numpy as np
 from csi_lab.cleaning.completed import Completed, completed, counted, groups_of, on_scale, remarks
 from csi_lab.cleaning.missing import Gaps, shortened
 from csi_lab.cleaning.normal_model import fill
+from csi_lab.cleaning.respondents import column_names
 from csi_lab.errors import DataError, listed
 from csi_lab.incomplete import completed_moments
 from csi_lab.moments import Moments
+from csi_lab.settings import generator
 
 if TYPE_CHECKING:
     from csi_lab.index.formula import Bounds
@@ -111,23 +113,22 @@ def mean(
     gaps = Gaps.of(data, items, weights)
     x = gaps.answers()
     cell, labels = groups_of(gaps, within)
-    filled, problems = x.copy(), []
     lacking = ~gaps.known & gaps.used[:, None]
-    for k, label in enumerate(labels):
-        here = cell == k
-        w = np.where(here & gaps.used, gaps.weights, 0.0)
-        weight = w @ gaps.known
-        wanted = lacking[here].any(axis=0)
-        none = [name for name, need, some in zip(gaps.items, wanted, weight, strict=True) if need and not some > 0]
-        if none:
-            problems.append(f"{label}: no answer to {shortened(none)}")
-            continue
-        with np.errstate(divide="ignore", invalid="ignore"):
-            centre = w @ np.where(gaps.known, x, 0.0) / weight
-        filled = np.where(lacking & here[:, None], centre, filled)
+
+    def by_group(columns: np.ndarray) -> np.ndarray:
+        return np.column_stack([np.bincount(cell, column, len(labels)) for column in columns.T])
+
+    weight = by_group(gaps.weights[:, None] * gaps.known)
+    none = (by_group(lacking) > 0) & ~(weight > 0)
+    problems = [
+        f"{labels[k]}: no answer to {shortened([name for name, no in zip(gaps.items, none[k], strict=True) if no])}"
+        for k in np.flatnonzero(none.any(axis=1))
+    ]
     if problems:
         raise DataError(listed(problems, "groups without a mean; join small groups, or leave out within="), problems)
-    filled, changed = on_scale(filled, lacking, gaps.items, step, bounds)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        centre = by_group(gaps.weights[:, None] * np.where(gaps.known, x, 0.0)) / weight
+    filled, changed = on_scale(np.where(lacking, centre[cell], x), lacking, gaps.items, step, bounds)
     of = "item means" if within is None else f"item means within {len(labels)} groups"
     return completed(gaps, filled, f"{counted(gaps)} replaced by {of}{changed}{remarks(gaps)}")
 
@@ -233,7 +234,7 @@ def stochastic_regression(
     2 missing answers in 2 rows (q2 2) drawn about their regression (normal residuals, moments by EM); 2 of them rounded
     to steps of 1; 0 of them beyond the bounds and set to these
     """
-    return _regressed(data, items, predictors, weights, step, bounds, np.random.default_rng(rng))
+    return _regressed(data, items, predictors, weights, step, bounds, generator(rng))
 
 
 def em(data: Any, items: Sequence[str] | None = None, *, weights: Any = None) -> Moments:
@@ -262,7 +263,7 @@ def em(data: Any, items: Sequence[str] | None = None, *, weights: Any = None) ->
     [3.5, 3.1]
     """
     Gaps.of(data, items, weights).answers()
-    return completed_moments(data, [items] if isinstance(items, str) else items, weights=weights, missing="em")
+    return completed_moments(data, None if items is None else column_names(items), weights=weights, missing="em")
 
 
 def _regressed(
@@ -278,7 +279,7 @@ def _regressed(
 
     gaps = Gaps.of(data, items, weights)
     before = gaps.answers()
-    further = [predictors] if isinstance(predictors, str) else list(predictors)
+    further = column_names(predictors, "predictors")
     both = [c for c in further if c in gaps.items]
     if both:
         raise DataError(f"predictors that are items already: {both}; items predict each other anyway")

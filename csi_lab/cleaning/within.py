@@ -49,5 +49,6 @@ def correlations(x: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         cov = products - s * s.T / n
         var = q - s**2 / n
-        varies = var > 1e-12 * np.maximum(1.0, center[:, None] ** 2)
+        # Equal decimals have sums of squares of rounding errors, no more.
+        varies = var > 1e-24 * n * np.maximum(1.0, center[:, None] ** 2)
         return np.where((n > 2) & varies & varies.T, cov / np.sqrt(var * var.T), np.nan)
