@@ -133,3 +133,21 @@ def test_html_is_escaped():
     ratings = pd.DataFrame({"<b>x</b>": [4, 1, 4]})
     for found in (content_validity_index(ratings), content_validity_ratio(ratings, essential=4)):
         assert "<b>" not in found._repr_html_()
+
+
+def test_pictures_show_intervals_and_the_cut_off():
+    """Exact intervals as in the table; the cut-off is drawn where all items have the same."""
+    panel = pd.DataFrame({"bill": [4, 4, 3, 4, 3, 4], "shop": [4, 2, 3, 1, 2, 4]})
+    index, ratio = content_validity_index(panel), content_validity_ratio(panel, essential=4)
+    for result, cut in ((index, 0.78), (ratio, 1.0)):
+        ax = result.plot(labels={"shop": "nice shop"})
+        assert [t.get_text() for t in ax.get_yticklabels()] == ["bill", "nice shop"]
+        segments = np.array([segment[:, 0] for segment in ax.collections[0].get_segments()])
+        assert segments == pytest.approx(result.items[["low", "high"]].to_numpy())
+        assert [line.get_xdata()[0] for line in ax.lines] == [cut]
+
+
+def test_bands_may_be_given_in_any_order():
+    panel = pd.DataFrame({"bill": [4, 4, 3, 4, 3, 4], "shop": [4, 2, 3, 1, 2, 4]})
+    upside = {"fair": 0.4, "good": 0.6, "excellent": 0.74}
+    assert content_validity_index(panel, bands=upside).items["band"].tolist() == ["excellent", "poor"]

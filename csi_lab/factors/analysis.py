@@ -16,7 +16,7 @@ from csi_lab.factors.result import EFAFit
 from csi_lab.factors.rotation import Rotated, Rotation, RotationName, aligned, arranged, rotate
 from csi_lab.intervals import Kind
 from csi_lab.moments import Missing, Moments
-from csi_lab.polychoric import Polychoric
+from csi_lab.polychoric_result import Polychoric
 from csi_lab.resampling import Replicates
 
 # A factor whose loadings have a smaller norm is rounding.

@@ -10,7 +10,7 @@ import numpy as np
 from csi_lab.errors import DataError, EstimationError, listed
 from csi_lab.intervals import Interval, Kind, require_interval
 from csi_lab.moments import Missing, Moments, against_formulas, as_moments, require_variation
-from csi_lab.polychoric import Polychoric
+from csi_lab.polychoric_result import Polychoric
 from csi_lab.resampling import Replicates, requested
 
 # Correlations this near to one are copies up to rounding, and eigenvalues below it are zero.

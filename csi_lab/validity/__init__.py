@@ -1,6 +1,7 @@
 """Validity: does the questionnaire measure what it is meant to measure?"""
 
-from csi_lab.validity.content import content_validity_index, content_validity_ratio, critical_cvr
+from csi_lab.validity.content_index import content_validity_index
+from csi_lab.validity.content_ratio import content_validity_ratio, critical_cvr
 from csi_lab.validity.convergent import convergent_validity
 from csi_lab.validity.criterion import criterion_validity
 from csi_lab.validity.discriminant import heterotrait_monotrait, htmt, htmt2
