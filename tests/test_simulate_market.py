@@ -16,7 +16,7 @@ import csi_lab as csi
 from csi_lab.course.cli import app
 from csi_lab.errors import DataError, SpecError
 from csi_lab.simulate import answers as answering
-from csi_lab.simulate import assembly, draw, iceberg, nonresponse, truth
+from csi_lab.simulate import assembly, bounds, draw, iceberg, nonresponse, ranges, truth
 from csi_lab.simulate.columns import codebook
 from csi_lab.simulate.complaint_arrivals import arrivals, customer_rates, daily_rates
 from csi_lab.simulate.fieldwork import interview, mode_and_interviewer
@@ -916,11 +916,113 @@ def test_codebook_tells_types_codes_and_gaps():
         ({"survey": {"careless": {"share": -0.1}, "panel": {"overlap": 2}}}, "2 problems"),
         ({"survey": {"design": {"towns": 2.5}}}, "not a whole number"),
         ({"survey": {"design": {"wave": 7}}}, "not one of the waves"),
+        ({"market": {"paths": {"LOY": {"SAT": float("nan")}}}}, "LOY: SAT: nan is not a finite number"),
+        ({"market": {"effects": {"town_sd": {"IMG": -0.2}}}}, "IMG: -0.2 is not 0 or more"),
+        ({"market": {"items": {"SAT1": {"mean": 9.9999}}}}, "SAT1.*too near to an end of the scale"),
+        ({"market": {"people": {"plan": {"100M": 0.9}}}}, "plan: the shares add up to 1.6, not to 1"),
+        ({"market": {"operators": {"A": {"share": 0.0}}}}, "operators: the shares add up to 0.55"),
+        ({"market": {"provinces": {"p1": {"towns": 2.5}}}}, "p1: towns: 2.5 is not a whole number"),
+        ({"market": {"people": {"tenure": {"mean": 1}}}}, "least: 3 is not below 1, market: people: tenure: mean"),
+        ({"market": {"people": {"degree": {"sd": 50.0}}}}, "degree: sd: 50.0 is not above 0 and at most 5"),
+        ({"market": {"waves": {"years": ["a", "b", "c", "d"]}}}, "(?s)4 problems.*a is not a year"),
+        ({"market": {"waves": {"years": [2022, 2022, 2024, 2025]}}}, "does not rise from wave to wave"),
+        ({"market": {"waves": {"years": []}}}, "years: the list is empty"),
+        ({"market": {"waves": {"change": {4: {"PQ": 0.1}}}}}, "wave 4 has no year"),
+        ({"market": {"waves": {"operator_change": {1: {"C": 5}}}}}, "C: 5 cannot stand here"),
+        ({"survey": {"response": {"outcomes": {"R": 0, "NC": 0, "O": 0}}}}, "outcomes: the shares add up to 0"),
+        ({"survey": {"fieldwork": {"start": "02-29"}}}, "start: 02-29 is not a month and day"),
+        ({"survey": {"fieldwork": {"interviewer_sd": -1}}}, "interviewer_sd: -1 is not 0 or more"),
+        ({"survey": {"codes": {"cannot_say": 97}}}, "97 is not 98, which the study file names"),
+        ({"survey": {"raw": {"out_of_range": 0.9, "routing": 0.5}}}, "add up to 1.428, more than 1"),
+        ({"survey": {"raw": {"ages": {"18-24": [24, 18]}}}}, r"18-24: \[24, 18\] does not rise"),
+        ({"survey": {"open_answers": {"topics": {"speed": {"item": "ZZ"}}}}}, "there is no item 'ZZ'"),
+        ({"survey": {"open_answers": {"hostile": []}}}, "hostile: the list is empty"),
+        ({"complaints": {"iceberg": {"p_recorded": 0}}}, "p_recorded: 0 is not above 0"),
+        ({"complaints": {"hour": [1, 2]}}, "hour: 2 entries where 24 are needed"),
+        ({"complaints": {"channels": {"telephone": -1}}}, "telephone: -1 is not between 0 and 1"),
+        ({"complaints": {"emotion": {"cuts": [3, 1, 2]}}}, r"cuts: \[3, 1, 2\] does not rise"),
+        ({"complaints": {"repeat": {"after": 30, "within": 1}}}, "after: 30 is not below 1"),
+        ({"complaints": {"faults": {"burst": {"province": "p99"}}}}, "province: there is no 'p99'"),
+        ({"complaints": {"calendar": {2027: {"holidays": []}}}}, "2027: needs the lists"),
+        ({"visits": {"waves": {"dates": ["soon"]}}}, "dates: 0: soon is not a date"),
+        ({"visits": {"link": 3}}, "link: 3 is not between -1 and 1"),
+        ({"journey": {"touchpoints": {"bill": {"days": [300]}}}}, "bill: days: 1 entries where 2 are needed"),
+        ({"focus_groups": {"languages": ["fr"]}}, "fr is not one of en, zh"),
+        ({"behaviour": {"churn": {"loyalty": -500}}}, "loyalty: -500 is not between -20 and 20"),
     ],
 )
 def test_parameters_that_cannot_be_are_refused(changes, words):
     with pytest.raises(SpecError, match=words):
         csi.simulate.make_market(changes, customers=500, rng=1).answers()
+
+
+def test_every_parameter_of_the_truth_has_a_range_and_every_range_a_parameter():
+    """A parameter that is added later cannot stay unchecked."""
+    used = set()
+    for name, section in truth.parameters().items():
+        for steps, _ in bounds.leaves(section):
+            assert bounds.kind_of(name, steps) is not None, (name, steps)
+            used |= {(name, p) for places in ranges.PLACES[name].values() for p in places if bounds.matches(steps, p)}
+    stated = {(name, p) for name, kinds in ranges.PLACES.items() for places in kinds.values() for p in places}
+    assert stated == used
+    assert len(stated) == sum(len(places) for kinds in ranges.PLACES.values() for places in kinds.values())
+
+
+def test_all_problems_of_the_truth_are_named_at_once():
+    changes = {
+        "market": {"paths": {"LOY": {"SAT": float("inf")}}},
+        "survey": {"careless": {"kinds": {"straight": 0.9}}},
+        "kano": {"importance_sd": 0},
+        "behaviour": {"start": "tomorrow"},
+    }
+    words = r"(?s)4 problems.*start: tomorrow.*importance_sd: 0.*SAT: inf.*kinds: the shares"
+    with pytest.raises(SpecError, match=words) as told:
+        csi.simulate.make_market(changes, customers=500, rng=1)
+    assert len(told.value.problems) == 4
+
+
+def test_a_rate_mistyped_by_some_zeros_is_refused_before_it_fills_the_memory():
+    market = csi.simulate.make_market({"market": {"people": {"faults": {"mean": 1e9}}}}, customers=2000, rng=1)
+    with pytest.raises(SpecError, match=r"cases are to be expected, more than 1,000,000; lower the rate"):
+        csi.simulate.complaint_register(market)
+
+
+def test_waves_and_years_of_the_calendar_can_be_added():
+    changes = {
+        "market": {"waves": {"years": [2022, 2023, 2024, 2025, 2026], "change": {4: {"IMG": 0.4}}}},
+        "complaints": {"calendar": {2027: {"holidays": ["01-01"], "working_weekends": []}}},
+    }
+    market = csi.simulate.make_market(changes, customers=N, rng=2)
+    assert market.waves == (0, 1, 2, 3, 4)
+    difference = (market.latent_in(4) - market.latent)["IMG"]
+    assert difference.mean() == pytest.approx(0.4, abs=BAND * difference.std() / np.sqrt(N))
+    assert total_change(market.parameters["market"]).loc[(4, "A"), "EXP"] == pytest.approx(0.2)
+
+
+def test_a_market_of_one_operator_in_one_province_without_complaints_is_a_study(tmp_path):
+    """Also with a seed longer than a machine word."""
+    nobody = {f"p{i}": {"share": 0} for i in range(2, 9)}
+    changes = {
+        "market": {
+            "operators": {"A": {"share": 1}, "B": {"share": 0}, "C": {"share": 0}},
+            "provinces": {"p1": {"share": 1}} | nobody,
+        },
+        "complaints": {
+            "rate": 0,
+            "shock": {"size": 0},
+            "faults": {"burst": {"per_1000": 0}, "campaign": {"per_1000": 0}},
+        },
+        "visits": {"outlets": 20},
+    }
+    market = csi.simulate.make_market(changes, customers=6000, rng=10**40)
+    assert str(market).startswith("6,000 customers in 1 province and ")
+    write(market, tmp_path / "one", register=None)
+    survey = csi.load_survey(tmp_path / "one")
+    assert set(survey.frame["operator"]) == {"A"}
+    assert len(pd.read_csv(tmp_path / "one" / "complaints.csv")) == 0
+    assert pd.read_csv(tmp_path / "one" / "complaint_days.csv")["cases"].sum() == 0
+    assert (pd.read_csv(tmp_path / "one" / "survey.csv")["CP1"] == "no").all()
+    assert (pd.read_csv(tmp_path / "one" / "behaviour.csv")["complaint"] == "none").all()
 
 
 def test_parameters_are_read_only_and_lists_are_replaced():

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from csi_lab.errors import DataError
-from csi_lab.simulate.requirements import needed, positive, shares
+from csi_lab.simulate.bounds import require_possible
+from csi_lab.simulate.requirements import needed
 from csi_lab.simulate.variates import weighted
 
 OUTCOMES = ("recovered", "not_recovered", "open")
@@ -79,10 +80,9 @@ def make(
     >>> stay.loc[6, "complaint"], stay["complaint"].value_counts().to_dict()
     ('recovered', {'none': 999, 'recovered': 1})
     """
+    require_possible({"behaviour": parameters})
     needed(register, latent, ("customer", "spend"), ("LOY",))
     churn, spend = parameters["churn"], parameters["spend"]
-    positive("behaviour", months=parameters["months"], base=churn["base"], shape=churn["shape"])
-    shares("behaviour: contract", parameters["contract"])
     streams, n = rng.spawn(5), len(register)
     contract = weighted(parameters["contract"], n, streams[0])
     offer = (streams[1].random(n) < float(parameters["offered"])).astype("int64")

@@ -11,10 +11,11 @@ import pandas as pd
 
 from csi_lab.errors import SpecError
 from csi_lab.simulate.opinions import Opinions
-from csi_lab.simulate.requirements import positive, shares
+from csi_lab.simulate.requirements import shares
 from csi_lab.simulate.variates import category, chosen, weighted
 
 YEAR = 365.25
+MOST = 1_000_000  # cases, some 5 KB each: a rate mistyped by some zeros is refused before it fills the memory
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -119,7 +120,6 @@ def arrivals(
     >>> sorted(cases.columns)
     ['fault', 'person', 'reason', 'received', 'ring', 'type']
     """
-    positive("complaints: rate", rate=parameters["rate"])
     streams = rng.spawn(5)
     rates = daily_rates(parameters, 1)
     faults = register["faults"].to_numpy(float)
@@ -218,6 +218,11 @@ class _Draw:
         return self._thinned(expected, among, rng)
 
     def _thinned(self, expected: pd.Series, among: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
+        if not expected.sum() <= MOST:
+            raise SpecError(
+                f"complaints: {expected.sum():.3g} cases are to be expected, more than {MOST:,}; lower the rate, the "
+                "effects of satisfaction and faults on it, the faults of the customers, or their number"
+            )
         # Complaints of those who had not joined yet are drawn and taken out: what remains is Poisson for the others.
         counts = rng.poisson(expected.to_numpy() if among.any() else np.zeros(len(expected)))
         n = int(counts.sum())
@@ -250,7 +255,6 @@ def _types(
 def _reasons(types: np.ndarray, parameters: Mapping[str, Any], rng: np.random.Generator) -> np.ndarray:
     found = np.empty(len(types), dtype=object)
     for kind, reasons in parameters["reasons"].items():
-        shares(f"complaints: reasons: {kind}", reasons)
         here = types == kind
         found[here] = weighted(reasons, int(here.sum()), rng)
     return found

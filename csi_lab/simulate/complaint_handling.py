@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from csi_lab.simulate.opinions import Opinions
-from csi_lab.simulate.requirements import positive, shares
 from csi_lab.simulate.variates import chance, ordered, weighted
 from csi_lab.simulate.working_days import WorkingDays
 
@@ -91,7 +90,6 @@ def repeats(
 
 def _classify(new: pd.DataFrame, opinions: Opinions, p: Mapping[str, Any], rng: np.random.Generator) -> None:
     n, grades = len(new), p["grades"]
-    shares("complaints: grades", {g: v["share"] for g, v in grades.items()})
     new["channel"] = weighted(p["channels"], n, rng)
     for column, table, own in (("product", "products", PRODUCT_OF), ("scene", "scenes", SCENE_OF)):
         implied = new["reason"].map(own)
@@ -128,7 +126,6 @@ def _time(new: pd.DataFrame, p: Mapping[str, Any], rng: np.random.Generator, clo
     n, rule, grades = len(new), p["handling"], p["grades"]
     median = new["grade"].map({g: float(v["median"]) for g, v in grades.items()}).to_numpy(float)
     limit = new["grade"].map({g: int(v["limit"]) for g, v in grades.items()}).to_numpy("int64")
-    positive("complaints: handling", sigma=rule["sigma"], least_median=float(median.min()) if n else 1.0)
     transfers = float(rule["transfers"]["mean"]) + float(rule["transfers"]["major"]) * new["major"].to_numpy()
     new["transfers"] = rng.poisson(transfers)
     took = median * np.exp(float(rule["sigma"]) * rng.standard_normal(n))
@@ -180,7 +177,6 @@ def _settle(new: pd.DataFrame, p: Mapping[str, Any], rng: np.random.Generator) -
     new["cost_labour"] = np.round(hours * np.exp(float(labour["sigma"]) * rng.standard_normal(n)), 1)
     cause = np.empty(n, dtype=object)
     for kind, table in p["causes"].items():
-        shares(f"complaints: causes: {kind}", table)
         here = (new["type"] == kind).to_numpy()
         cause[here] = weighted(table, int(here.sum()), rng)
     new["root_cause"] = pd.Series(cause, index=new.index).where(rng.random(n) < float(p["coded"]))

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from csi_lab.errors import DataError, SpecError
+from csi_lab.simulate.bounds import require_possible
 from csi_lab.simulate.complaint_arrivals import arrivals, joined, months_since, type_of
 from csi_lab.simulate.complaint_escalation import escalated, same_reason
 from csi_lab.simulate.complaint_events import DEPARTMENT, events
@@ -67,6 +68,9 @@ COLUMNS = (
     "sat_outcome",
     "sat_process",
 )
+
+# What a clerk writes down on receipt; everything else follows from the system or from the handling.
+CAN_BE_EMPTY = ("channel", "product", "type", "reason", "scene", "language", "text", "remedy_sought")
 
 
 def make(
@@ -131,6 +135,7 @@ def make(
     >>> bool((tables["complaints"]["due_at"] >= tables["complaints"]["received_at"].str[:10]).all())
     True
     """
+    require_possible({"complaints": parameters})
     needed(register, latent, ("customer", "operator", "province", "faults", "plan", "tenure_months"), ("SAT",))
     opinions = Opinions.constant(latent["SAT"].to_numpy(float)) if opinions is None else opinions
     opinions.require(len(register))
@@ -295,9 +300,9 @@ def _with_gaps(
     table: pd.DataFrame, rule: Mapping[str, Any], rng: np.random.Generator
 ) -> tuple[pd.DataFrame, pd.Series]:
     """Some records with one required field empty; the second value names the field of those records."""
-    absent = sorted(set(rule["required"]) - set(COLUMNS))
-    if absent:
-        raise SpecError(f"complaints: faults: required: no such fields: {absent}")
+    unfit = sorted(set(rule["required"]) - set(CAN_BE_EMPTY))
+    if unfit:
+        raise SpecError(f"complaints: faults: required: {unfit} cannot be empty; there are {', '.join(CAN_BE_EMPTY)}")
     rows = np.flatnonzero(rng.random(len(table)) < float(rule["missing"]))
     field = weighted(list(rule["required"]), len(rows), rng)
     table = table.copy()

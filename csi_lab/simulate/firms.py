@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from csi_lab.errors import DataError, SpecError
+from csi_lab.simulate.bounds import require_possible
 from csi_lab.simulate.requirements import needed
-from csi_lab.simulate.respondents import whole
 
 MILLION = 1e6
 
@@ -76,11 +76,11 @@ def make(
     >>> firms.shape, list(firms["firm"].unique()[:4])
     ((320, 6), ['A', 'B', 'C', 'F04'])
     """
+    require_possible({"firms": parameters})
     needed(register, latent, ("operator", "spend"), ("SAT",))
     rule, years = parameters["csi"], int(parameters["years"]["count"])
     operators = pd.Series(latent["SAT"].to_numpy(float)).groupby(register["operator"].to_numpy()).mean()
     n = int(parameters["firms"])
-    whole("firms", firms=parameters["firms"], years=parameters["years"]["count"])
     if n < len(operators):
         raise SpecError(f"firms: {n} firms cannot hold the {len(operators)} operators of the market")
     streams = rng.spawn(4)

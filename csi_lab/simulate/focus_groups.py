@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from csi_lab.errors import DataError, SpecError
-from csi_lab.simulate.requirements import needed, positive, shares
+from csi_lab.simulate.bounds import require_possible
+from csi_lab.simulate.requirements import needed
 from csi_lab.simulate.variates import chosen, weighted
 
 START = {
@@ -115,13 +116,13 @@ def make(
     >>> said["group"].nunique(), said["customer"].nunique()
     (6, 48)
     """
+    require_possible({"focus_groups": parameters})
     needed(register, latent, ("customer",))
     groups, seats = int(parameters["groups"]), int(parameters["speakers"])
-    positive("focus_groups", groups=groups, speakers=seats, statements=parameters["statements"])
     kappa = float(parameters["kappa"])
     wordless = sorted(set(parameters["codes"]) - set(SAID["en"]))
-    if wordless or not 0 <= kappa <= 1:
-        raise SpecError(f"focus_groups: kappa = {kappa} must lie in 0 to 1; codes without sentences: {wordless}")
+    if wordless:
+        raise SpecError(f"focus_groups: codes without sentences: {wordless}; there are {sorted(SAID['en'])}")
     if groups * seats > len(register):
         raise DataError(f"focus_groups: {groups * seats} seats but {len(register)} customers")
     streams = rng.spawn(4)
@@ -130,7 +131,6 @@ def make(
 
     count = 1 + streams[1].poisson(max(float(parameters["statements"]) - 1, 0), groups * seats)
     person = np.repeat(np.arange(groups * seats), count)
-    shares("focus_groups: questions", parameters["questions"])
     part = {name: place for place, name in enumerate(parameters["questions"])}
     question = weighted(parameters["questions"], len(person), streams[1])
     # Within a group the parts of the guide follow each other; inside a part people speak in any order.
@@ -141,7 +141,6 @@ def make(
     group = person // seats
     n = len(person)
 
-    shares("focus_groups: codes", parameters["codes"])
     told = weighted(parameters["codes"], n, streams[2])
     together = streams[2].random(n) < kappa
     codes = [np.where(together, told, weighted(parameters["codes"], n, streams[2])) for _ in range(2)]

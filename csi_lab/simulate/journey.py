@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from csi_lab.errors import SpecError
+from csi_lab.simulate.bounds import require_possible
 from csi_lab.simulate.ratings import answer_levels, bounded
-from csi_lab.simulate.requirements import needed, positive
+from csi_lab.simulate.requirements import needed
 from csi_lab.simulate.respondents import respondents
 from csi_lab.simulate.variates import chance, standardised
 
@@ -74,9 +75,9 @@ def make(
     >>> {name: len(table) for name, table in tables.items()}
     {'journey': 7200, 'journey_remembered': 900}
     """
+    require_possible({"journey": parameters})
     needed(register, latent, ("customer", "faults", "outlet_visits"), ("SAT",))
     points, sd = parameters["touchpoints"], parameters["sd"]
-    positive("journey", **{f"sd_{k}": v for k, v in sd.items()})
     _possible(parameters)
     streams = rng.spawn(5)
     everybody = np.ones(len(register), dtype=bool)

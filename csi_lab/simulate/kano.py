@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from csi_lab.simulate.bounds import require_possible
 from csi_lab.simulate.ratings import answer_levels, bounded
 from csi_lab.simulate.requirements import needed, shares
 from csi_lab.simulate.respondents import respondents
@@ -68,6 +69,7 @@ def make(
     >>> kano.shape
     (600, 28)
     """
+    require_possible({"kano": parameters})
     needed(register, latent, ("customer", "urban"))
     streams = rng.spawn(3)
     everybody = np.ones(len(register), dtype=bool)

@@ -194,9 +194,11 @@ class Market:
     def __str__(self) -> str:
         register = self.register
         shares = register["operator"].value_counts(normalize=True).sort_index()
+        places = ((register["province"].nunique(), "province"), (register["town"].nunique(), "town"))
         return (
-            f"{len(register):,} customers in {register['province'].nunique()} provinces and "
-            f"{register['town'].nunique()} towns; {len(self.waves)} waves; seed {self.seed}\n"
+            f"{len(register):,} customer{'s' * (len(register) > 1)} in "
+            + " and ".join(f"{n} {name}{'s' * (n > 1)}" for n, name in places)
+            + f"; {len(self.waves)} waves; seed {self.seed}\n"
             "operators: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
         )
 
@@ -264,5 +266,7 @@ def make_market(
     stated = everything["market"]
     register = make_register(stated, int(customers), seed)
     market = Market(everything, seed, register, group_effects(register, stated, seed))
-    market.latent_in(0)  # parameters that cannot be are refused here, not at the first answer
+    # Parameters that cannot be are refused here, not at the first answer.
+    answering.thresholds(stated)
+    market.latent_in(0)
     return market

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from csi_lab.simulate.variates import chance
+
 OVERALL = "SAT1"  # overall satisfaction: everybody answers it, and other gaps depend on the answer
 
 
@@ -38,7 +40,7 @@ def response_probability(register: pd.DataFrame, satisfaction: np.ndarray, param
     stated = parameters["response"]
     logit = stated["base"] + stated["satisfaction"] * satisfaction + stated["urban"] * register["urban"].to_numpy()
     logit = logit + register["age_group"].map(dict(stated["age_group"])).to_numpy(dtype=float)
-    return 1 / (1 + np.exp(-logit))
+    return chance(logit)
 
 
 def outcomes(

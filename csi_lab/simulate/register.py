@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from csi_lab.simulate.seeds import child
+from csi_lab.simulate.variates import chance
 
 COLUMNS = (
     "customer",
@@ -96,7 +97,7 @@ def make_register(parameters: Mapping[str, Any], customers: int, seed: int) -> p
         "phone": rng.random(customers) < people["phone"],
         "email": rng.random(customers) < np.array([people["email"][a] for a in ages])[age],
         "degree": np.maximum(1, degree * np.exp(people["degree"]["sd"] * rng.standard_normal(customers))).astype(int),
-        "contact": rng.random(customers) < 1 / (1 + np.exp(-logit)),
+        "contact": rng.random(customers) < chance(logit),
     }
     return pd.DataFrame({name: columns[name] for name in COLUMNS})
 

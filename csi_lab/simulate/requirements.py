@@ -48,20 +48,6 @@ def needed(register: pd.DataFrame, latent: pd.DataFrame, columns: Sequence[str],
         raise DataError("; ".join(problems), problems)
 
 
-def positive(section: str, **values: float) -> None:
-    """Refuse parameters that must be finite and above zero.
-
-    Examples
-    --------
-    >>> positive("firms", firms=40, years=0)
-    Traceback (most recent call last):
-    csi_lab.errors.SpecError: firms: must be above zero: years = 0
-    """
-    wrong = [f"{name} = {value!r}" for name, value in values.items() if not 0 < value < np.inf]
-    if wrong:
-        raise SpecError(f"{section}: must be above zero: {', '.join(wrong)}", wrong)
-
-
 def shares(section: str, table: Mapping[Any, float]) -> np.ndarray:
     """Shares that add up to 1, as an array.
 

@@ -8,28 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from csi_lab.errors import DataError, SpecError
+from csi_lab.errors import DataError
 from csi_lab.simulate.variates import chosen
 
 
-def whole(section: str, **values: Any) -> None:
-    """Refuse sizes that are no whole numbers of 1 or more.
-
-    Examples
-    --------
-    >>> whole("journey", respondents=2.5)
-    Traceback (most recent call last):
-    csi_lab.errors.SpecError: journey: must be whole numbers above zero: respondents = 2.5
-    """
-    wrong = [
-        f"{name} = {value!r}" for name, value in values.items() if not (0 < value < np.inf and value == int(value))
-    ]
-    if wrong:
-        raise SpecError(f"{section}: must be whole numbers above zero: {', '.join(wrong)}", wrong)
-
-
 def available(section: str, wanted: float, there: int, what: str, key: str) -> int:
-    """The number wanted, refused when it is no whole number or more than there are.
+    """The number wanted, refused when it is more than there are.
 
     Examples
     --------
@@ -37,7 +21,6 @@ def available(section: str, wanted: float, there: int, what: str, key: str) -> i
     Traceback (most recent call last):
     csi_lab.errors.DataError: journey: respondents = 900, but the market has 60 customers; ask for fewer
     """
-    whole(section, **{key: wanted})
     if wanted > there:
         raise DataError(f"{section}: {key} = {int(wanted)}, but the market has {there} {what}; ask for fewer")
     return int(wanted)
@@ -87,8 +70,6 @@ def respondents(
     """
     n = available(section, parameters["respondents"], int(eligible.sum()), what, "respondents")
     share = float(parameters["from_survey"])
-    if not 0 <= share <= 1:
-        raise SpecError(f"{section}: from_survey: {share} is not between 0 and 1")
     asked = np.zeros(len(customer), dtype=bool) if survey is None else customer.isin(list(survey)).to_numpy()
     strata = {1: np.flatnonzero(eligible & asked), 0: np.flatnonzero(eligible & ~asked)}
     first = min(round(share * n), len(strata[1]))

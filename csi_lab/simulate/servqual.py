@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from csi_lab.errors import SpecError
+from csi_lab.simulate.bounds import require_possible
 from csi_lab.simulate.ratings import answer_levels, bounded
-from csi_lab.simulate.requirements import needed, positive, shares
+from csi_lab.simulate.requirements import needed, shares
 from csi_lab.simulate.respondents import respondents
 from csi_lab.simulate.variates import standardised
 
@@ -73,8 +74,8 @@ def make(
     >>> answers.shape, set(answers.filter(like="points").sum(axis=1))
     ((500, 53), {100})
     """
+    require_possible({"servqual": parameters})
     needed(register, latent, ("customer", "operator", "contact"), ("PQ",))
-    positive("servqual", **parameters["sd"])
     streams = rng.spawn(4)
     contact = register["contact"].to_numpy(bool)
     people = respondents(
@@ -118,6 +119,10 @@ def make(
 
 
 def _agree(items: Mapping[str, int], parameters: Mapping[str, Any]) -> None:
+    listed = [item for rule in parameters["dimensions"].values() for item in rule["items"]]
+    twice = sorted({item for item in listed if listed.count(item) > 1})
+    if twice:
+        raise SpecError(f"servqual: dimensions: items {twice} are named more than once")
     for table in ("expectation", "gap"):
         strange = sorted(set(parameters[table]) ^ set(items))
         if strange:
@@ -131,7 +136,6 @@ def _points(n: int, parameters: Mapping[str, Any], rng: np.random.Generator) -> 
         raise SpecError(f"servqual: step = {step} must divide 100")
     names = list(parameters["dimensions"])
     mean = shares("servqual: points / 100", {d: float(parameters["dimensions"][d]["points"]) / 100 for d in names})
-    positive("servqual", concentration=parameters["concentration"], least_points=float(mean.min()))
     preference = rng.dirichlet(mean * float(parameters["concentration"]), size=n)
     points = step * rng.multinomial(100 // step, preference)
     return {f"points_{name}": points[:, place] for place, name in enumerate(names)}

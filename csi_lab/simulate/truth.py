@@ -17,6 +17,9 @@ from csi_lab.errors import SpecError, listed
 Section = Mapping[str, Any]
 Place = tuple[Any, ...]
 
+# Mappings that take further keys: waves beyond the last, and years of the calendar.
+OPEN = (("market", "waves", "change"), ("market", "waves", "operator_change"), ("complaints", "calendar"))
+
 
 def sections() -> list[str]:
     """Names of the sections that come with the package, in alphabetical order.
@@ -66,7 +69,8 @@ def parameters(overrides: Mapping[str, Any] | str | Path | None = None) -> Secti
     ----------
     overrides
         Section to changes, such as ``{"market": {"paths": {"LOY": {"SAT": 0.5}}}}``, or the path of a YAML file
-        with that content. A number takes the place of a number, a list of a list.
+        with that content. A number takes the place of a number, a list of a list. Further waves and further years of
+        the calendar may be added; all other keys must exist.
 
     Returns
     -------
@@ -162,7 +166,10 @@ def _changed(defaults: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[st
 def _misfits(defaults: Mapping[Any, Any], changes: Mapping[Any, Any], place: Place) -> Iterator[str]:
     for key, value in changes.items():
         here = ": ".join(str(part) for part in (*place, key))
-        if key not in defaults:
+        if key not in defaults and place in OPEN:
+            if not isinstance(value, Mapping):
+                yield f"{here}: must hold `name: value` lines, got {value!r}"
+        elif key not in defaults:
             near = difflib.get_close_matches(str(key), [str(k) for k in defaults], n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(map(str, defaults)) or 'none'}"
             yield f"{here}: unknown key; {hint}"

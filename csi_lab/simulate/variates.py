@@ -30,7 +30,8 @@ def chance(eta: Any) -> np.ndarray:
     >>> float(chance(0.0))
     0.5
     """
-    return 1 / (1 + np.exp(-np.asarray(eta, dtype=float)))
+    with np.errstate(over="ignore"):  # exp(1000) is infinite and the probability 0, as it should be
+        return 1 / (1 + np.exp(-np.asarray(eta, dtype=float)))
 
 
 def category(probabilities: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -11,8 +11,9 @@ import pandas as pd
 from scipy import special
 
 from csi_lab.errors import SpecError
+from csi_lab.simulate.bounds import require_possible
 from csi_lab.simulate.requirements import needed
-from csi_lab.simulate.respondents import available, whole
+from csi_lab.simulate.respondents import available
 from csi_lab.simulate.variates import chosen, standardised
 
 STEPS = {"PF": 1, "N3": 3, "R5": 4}
@@ -139,10 +140,10 @@ def make(
     >>> visits["outlet"].nunique(), visits["visit"].nunique()
     (90, 360)
     """
+    require_possible({"visits": parameters})
     needed(register, latent, ("branch", "operator", "province"), ("PQ",))
     level, slope, _, steps = _sheet(parameters)
     sd, waves = parameters["sd"], parameters["waves"]
-    whole("visits", shoppers=parameters["shoppers"], waves=len(waves["dates"]))
     streams = rng.spawn(4)
 
     outlets = _outlets(register, latent)
