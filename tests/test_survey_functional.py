@@ -12,6 +12,7 @@ from conftest import REFERENCE
 import csi_lab as csi
 from csi_lab import CsiLabWarning, DataError, Design, EstimationError, Moments, SpecError
 from csi_lab.sampling import estimate, weight
+from csi_lab.sampling.estimate import functional
 
 SCALE = ["CUSA1", "CUSA2", "CUSA3"]
 CLUS1 = Design(weights="pw", psu="dnum", population="fpc")
@@ -149,6 +150,22 @@ def test_a_survey_brings_items_and_design():
     found = estimate.of(survey, lambda m: m.mean, names=survey.items)
     assert list(found.table.index) == list(survey.items)
     assert found.table["se"].to_numpy() == pytest.approx(survey.frame.std().to_numpy() / np.sqrt(250), rel=1e-9)
+
+
+def test_neighbours_in_small_blocks_give_the_same(towns, monkeypatch):
+    """A hundred items have 20,000 neighbours; what is held at once changes no number."""
+    whole = estimate.of(towns, lambda m: m.corr[..., 0, 1:], TOWNS, items=ITEMS)
+    seen: list[int] = []
+
+    def correlations(m: Moments) -> np.ndarray:
+        seen.extend(m.shape)
+        return m.corr[..., 0, 1:]
+
+    monkeypatch.setattr(functional, "CELLS_AT_ONCE", 5 * len(ITEMS) ** 2)
+    parts = estimate.of(towns, correlations, TOWNS, items=ITEMS)
+    assert max(seen) == 5
+    assert sum(seen) == 4 * (1 + 6 + 21)
+    pd.testing.assert_frame_equal(parts.table, whole.table)
 
 
 def test_a_kink_is_announced(towns):

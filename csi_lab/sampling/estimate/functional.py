@@ -20,8 +20,9 @@ from csi_lab.sampling.estimate.results import COLUMNS, Estimate, Estimates, crit
 from csi_lab.sampling.estimate.stage_variance import Lonely
 from csi_lab.settings import require_level
 
-# Rows whose products are held at once.
+# Rows whose products are held at once, and cells of neighbouring covariance matrices.
 ROWS_AT_ONCE = 2_048
+CELLS_AT_ONCE = 4_000_000
 # Doubts about the derivative beyond this share of the standard error point to a function without one.
 ROUGH = 0.01
 
@@ -48,7 +49,7 @@ def of(
     .. math:: z_k = \frac{\partial\theta}{\partial T} a_k
 
     and the variance follows from their totals in the sampling units, as for a mean. The derivative comes from
-    differences of the function at 4q neighbouring sets of sums, all in one call.
+    differences of the function at 4q neighbouring sets of sums, many in one call.
 
     Parameters
     ----------
@@ -204,23 +205,20 @@ class _Sums:
             weighted=True,
         )
 
-    def near(self, steps: np.ndarray) -> Moments:
-        """Moments with each of the q sums moved by each step, ``(steps, q)`` on the leading axes."""
-        p = len(self.names)
-        shape = (len(steps), self.size)
-        weight = np.ones(shape)
-        weight[:, 0] += steps
-        sums = np.zeros((*shape, p))
-        products = np.broadcast_to(self.products, (*shape, p, p)).copy()
-        for j in range(p):
-            sums[:, 1 + j, j] = steps
-        first, second = np.triu_indices(p)
-        for q, (a, b) in enumerate(zip(first, second, strict=True), 1 + p):
-            products[:, q, a, b] += steps
-            if a != b:
-                products[:, q, b, a] += steps
-        flat = (shape[0] * shape[1],)
-        return self.at(weight.reshape(flat), sums.reshape(*flat, p), products.reshape(*flat, p, p))
+    def near(self, which: np.ndarray, steps: np.ndarray) -> Moments:
+        """Moments of b neighbours ``(b,)``, each with one of the q sums moved by a step."""
+        p, rows = len(self.names), np.arange(len(which))
+        weight = np.where(which == 0, 1 + steps, 1.0)
+        sums = np.zeros((len(which), p))
+        one = (which > 0) & (which <= p)
+        sums[rows[one], which[one] - 1] = steps[one]
+        products = np.broadcast_to(self.products, (len(which), p, p)).copy()
+        two = which > p
+        first, second = (pair[which[two] - 1 - p] for pair in np.triu_indices(p))
+        products[rows[two], first, second] += steps[two]
+        apart = first != second
+        products[rows[two][apart], second[apart], first[apart]] += steps[two][apart]
+        return self.at(weight, sums, products)
 
     def contributions(self, x: np.ndarray) -> np.ndarray:
         """What each row adds to the q sums per unit of its weight ``(r, q)``, over the sum of weights."""
@@ -235,13 +233,20 @@ def _derivative(
     """Derivatives by the sums ``(q, k)``, and what casts doubt on them ``(q, 2k)``: their change with the step, and the
     jump between the slopes of both sides."""
     steps = step * np.array([1.0, -1.0, 2.0, -2.0])
-    found = np.asarray(function(at.near(steps)), dtype=float)
-    expected = (4 * at.size, *theta.shape)
-    if found.shape != expected:
-        raise SpecError(
-            f"the function returned shape {found.shape} for {4 * at.size} sets of moments, {theta.shape} for one; it "
-            "must follow the leading axes, e.g. m.corr[..., 0, 1] and not m.corr[0, 1]"
-        )
+    which, moves = np.tile(np.arange(at.size), len(steps)), np.repeat(steps, at.size)
+    block = max(1, CELLS_AT_ONCE // len(at.names) ** 2)
+    parts = []
+    for start in range(0, len(which), block):
+        near_by = slice(start, start + block)
+        part = np.asarray(function(at.near(which[near_by], moves[near_by])), dtype=float)
+        expected = (len(which[near_by]), *theta.shape)
+        if part.shape != expected:
+            raise SpecError(
+                f"the function returned shape {part.shape} for {expected[0]} sets of moments, {theta.shape} for one; "
+                "it must follow the leading axes, e.g. m.corr[..., 0, 1] and not m.corr[0, 1]"
+            )
+        parts.append(part)
+    found = np.concatenate(parts)
     if not np.isfinite(found).all():
         without = int((~np.isfinite(found)).any(axis=tuple(range(1, found.ndim))).sum())
         raise EstimationError(
