@@ -228,6 +228,16 @@ def test_bad_input_is_refused_with_all_offenders(cases):
         weight.propensity(cases.assign(months=12 * cases["age"]), "w", ["age", "months"], responded="answered")
     with pytest.raises(DataError, match="not in the data"):
         response.bias(cases, ["age", "income"], responded="answered")
+    silent = np.where(cases["answered"], 0.0, 1.0)
+    with pytest.raises(DataError, match="adjusted weights of all respondents are 0"):
+        response.bias(cases, "age", responded="answered", adjusted=silent)
+    with pytest.raises(SpecError, match="level='95'"):
+        response.bias(cases, "age", responded="answered", level="95")
+    numbered = cases.set_axis(range(cases.shape[1]), axis=1)
+    np.testing.assert_array_equal(
+        response.bias(numbered, [1, 0], responded=cases["answered"]).table,
+        response.bias(cases, ["age", "area"], responded="answered").table,
+    )
     for options in ({"method": "trees"}, {"strata": 1}, {"strata": 5.5}, {"smallest": "x"}, {"largest_factor": np.nan}):
         with pytest.raises(SpecError):
             weight.nonresponse_propensity(cases, "w", "area", responded="answered", **options)

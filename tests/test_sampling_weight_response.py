@@ -72,6 +72,19 @@ def test_codes_per_case_equal_counts_in_any_notation():
     pd.testing.assert_frame_equal(renamed.table, expected)
 
 
+@pytest.mark.parametrize(
+    "column",
+    [[1.1, 2.11, 1.1, 2.2, 4.5], ["1.1", "2.11", "1.1", "2.20", "4.5"], ["I", "R", "I", "NC", "NE"]],
+)
+def test_counts_of_a_column_of_codes_are_the_column_in_any_notation(column):
+    cases = pd.Series(column)
+    counted, listed = response.rates(cases.value_counts()), response.rates(cases)
+    pd.testing.assert_frame_equal(counted.table, listed.table)
+    assert counted.outcomes["cases"].to_dict() == {"I": 2, "P": 0, "R": 1, "NC": 1, "O": 0, "UH": 0, "UO": 0, "NE": 1}
+    # One case in row 4 is no count of code 4.
+    assert response.rates(pd.Series(["I"], index=[4]))["RR1"] == 1
+
+
 def test_equal_weights_change_nothing_and_unequal_ones_widen_the_interval():
     letters = np.array([code for code, count in COUNTS.items() for _ in range(count)])
     plain = response.rates(letters).table
@@ -116,6 +129,7 @@ def test_bad_outcomes_are_refused_with_all_offenders():
     with pytest.raises(DataError) as caught:
         response.rates({"I": -1, "R": 2.5, "NC": "many", "O": np.nan})
     assert len(caught.value.problems) == 4
+    assert response.rates({"I": 10**30, "R": 10**30})["RR1"] == 0.5
     for nothing in ({}, {"I": 0}, [], "I", 5):
         with pytest.raises(DataError):
             response.rates(nothing)
@@ -125,7 +139,16 @@ def test_bad_outcomes_are_refused_with_all_offenders():
         response.rates(["I", "R"], weights=[1, -1])
     with pytest.raises(DataError, match="all zero"):
         response.rates(["I", "R"], weights=[0, 0])
-    for options in ({"e": 1.2}, {"e": "some"}, {"level": 1}, {"weights": [1] * 8}, {"codes": {"I": "complete"}}):
+    for options in (
+        {"e": 1.2},
+        {"e": "some"},
+        {"level": 1},
+        {"weights": [1] * 8},
+        {"codes": {"I": "complete"}},
+        {"codes": ["I"]},
+        {"level": "95"},
+        {"e": True},
+    ):
         with pytest.raises(SpecError):
             response.rates(COUNTS, **options)
     with pytest.raises(SpecError, match="is unknown"):

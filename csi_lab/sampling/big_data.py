@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from csi_lab.errors import DataError, SpecError, listed
+from csi_lab.settings import is_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,6 +75,8 @@ class DataDefect:
             f"error {self.error:+.4g} = correlation {self.correlation:+.2g} x shortage {self.shortage:.4g} "
             f"x sd {self.sd:.4g}\n{self.n:,} answers of {self.population:,} ({self.fraction:.2%}), {worth}"
         )
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         return f"<p>{'<br>'.join(html.escape(line) for line in str(self).splitlines())}</p>"
@@ -153,7 +156,11 @@ def data_defect(estimate: float, truth: float, *, sd: float, n: int, population:
 
 def _require(estimate: float, truth: float, sd: float, n: int, population: int) -> None:
     given = {"estimate": estimate, "truth": truth, "sd": sd, "n": n, "population": population}
-    problems = [f"{name}={value!r} is not a finite number" for name, value in given.items() if not _finite(value)]
+    problems = [
+        f"{name}={value!r} is not a finite number"
+        for name, value in given.items()
+        if not (is_number(value) and math.isfinite(value))
+    ]
     if not problems:
         problems += [f"sd={sd!r} is not positive"] if not sd > 0 else []
         problems += [
@@ -164,10 +171,3 @@ def _require(estimate: float, truth: float, sd: float, n: int, population: int) 
         )
     if problems:
         raise SpecError(listed(problems, "the data defect cannot be computed; correct"), problems)
-
-
-def _finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except TypeError:
-        return False

@@ -11,10 +11,11 @@ import numpy as np
 from scipy import special
 
 from csi_lab.errors import DataError, SpecError, listed
-from csi_lab.sampling.margins import cells_of, numbers_in, require_columns, row_labels
+from csi_lab.sampling.margins import as_columns, cells_of, numbers_in, require_columns, row_labels
 from csi_lab.sampling.matching import frame_of
 from csi_lab.sampling.weight.adjustment import as_adjusted
 from csi_lab.sampling.weight.response_model import read_responded
+from csi_lab.settings import require_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,7 +131,10 @@ def bias(
     Raises
     ------
     DataError
-        If columns are absent or missing, or everybody or nobody responded.
+        If columns are absent, missing or constant, everybody or nobody responded, or no respondent has an adjusted
+        weight.
+    SpecError
+        If no column is named, or the level is impossible.
 
     Notes
     -----
@@ -150,14 +154,13 @@ def bias(
     """
     import pandas as pd
 
-    if not 0 < level < 1:
-        raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
+    require_level(level)
     d, frame = as_adjusted(frame, weights).values, frame_of(frame)
     answered = read_responded(frame, responded, d)
     used = d > 0
     if answered[used].all():
         raise DataError("everybody responded; there is no non-response bias to estimate")
-    names, y = _known_values(frame, [columns] if isinstance(columns, str) else list(columns), d)
+    names, y = _known_values(frame, as_columns(columns), d)
     n, share, among = int(used.sum()), d / d.sum(), d * answered / d[answered].sum()
     rest = d * ~answered / d[~answered].sum()
     everybody, respondents = share @ y, among @ y
@@ -184,6 +187,8 @@ def bias(
     )
     if adjusted is not None:
         w = as_adjusted(frame, adjusted).values * answered
+        if not w.sum() > 0:
+            raise DataError("the adjusted weights of all respondents are 0; nothing remains to compare")
         table["after"] = w @ y / w.sum() - everybody
     return NonresponseBias(table, float(share[answered].sum()), n, int((answered & used).sum()), level)
 
@@ -205,12 +210,12 @@ def _known_values(frame: pd.DataFrame, columns: list[str], weights: np.ndarray) 
             )
         elif values is None:
             codes, labels = cells_of(frame, [column], weights)
-            names += [(column, str(label)) for label in labels]
+            names += [(str(column), str(label)) for label in labels]
             parts += [(codes == k).astype(float) for k in range(len(labels))]
         elif len(np.unique(values[weights != 0])) < 2:
             problems.append(f"{column!r} does not vary")
         else:
-            names.append((column, "mean"))
+            names.append((str(column), "mean"))
             parts.append(np.where(weights != 0, values, 0.0))
     if problems:
         raise DataError(listed(problems, "the bias cannot be computed"), problems)

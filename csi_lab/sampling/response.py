@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from csi_lab.errors import DataError, SpecError, listed
 from csi_lab.percent import percent
 from csi_lab.rates import _wilson
 from csi_lab.sampling.nonresponse_bias import NonresponseBias, bias
+from csi_lab.settings import is_number, is_whole, require_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,7 +167,7 @@ def rates(
     outcomes
         Counts: ``{"I": 400, "P": 20, "R": 300, "NC": 150, "O": 10, "UH": 80, "UO": 40, "NE": 60}`` (absent means 0),
         or a Series of counts whose index holds the codes (``frame["code"].value_counts()``);
-        or one disposition code per case: these letters, or AAPOR's numbers such as 1.1, 2.11 or "2.20".
+        or one disposition code per case. Codes are these letters, or AAPOR's numbers such as 1.1, 2.11 or "2.20".
     weights
         Weights per case ``(n,)``, for codes per case only.
     codes
@@ -185,7 +187,7 @@ def rates(
     DataError
         If codes are unknown or missing, or counts negative or all zero.
     SpecError
-        If e or level are impossible, or weights are given with counts.
+        If e, level or codes are impossible, or weights are given with counts.
 
     Notes
     -----
@@ -212,10 +214,11 @@ def rates(
     """
     import pandas as pd
 
-    if not 0 < level < 1:
-        raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
-    if e is not None and not (isinstance(e, (int, float, np.number)) and 0 <= e <= 1):
+    require_level(level)
+    if e is not None and not (is_number(e) and 0 <= e <= 1):
         raise SpecError(f"e={e!r} must lie between 0 and 1")
+    if codes is not None and not isinstance(codes, Mapping):
+        raise SpecError(f"codes must map each own code to one of {list(OUTCOMES)}, got {type(codes).__name__}")
     if _are_counts(outcomes, codes):
         outcomes = outcomes.to_dict()
     counted = isinstance(outcomes, Mapping)
@@ -270,12 +273,16 @@ def _allocated(known: float, mass: Mapping[str, float]) -> tuple[float, str]:
 
 
 def _are_counts(outcomes: Any, codes: Mapping[Any, str] | None) -> bool:
-    """Whether a Series holds counts by code rather than codes by case."""
+    """Whether a Series holds counts by code rather than codes by case.
+
+    Whole numbers as labels are those of rows, unless ``codes`` gives them a meaning.
+    """
     import pandas as pd
 
     if not isinstance(outcomes, pd.Series) or not len(outcomes) or not outcomes.index.is_unique:
         return False
-    return all(label in (codes or {}) or (isinstance(label, str) and label in OUTCOMES) for label in outcomes.index)
+    own = codes or {}
+    return all(label in own or (not is_whole(label) and _letter(label) is not None) for label in outcomes.index)
 
 
 def _from_counts(
@@ -285,8 +292,7 @@ def _from_counts(
     letters, problems = _letters(list(outcomes), codes), []
     cases = dict.fromkeys(OUTCOMES, 0)
     for code, count in outcomes.items():
-        whole = isinstance(count, (int, float, np.number)) and np.isfinite(count) and count >= 0 and count == int(count)
-        if not whole or isinstance(count, bool):
+        if not (is_number(count) and math.isfinite(count) and count >= 0 and count == int(count)):
             problems.append(f"outcome {code!r}: {count!r} is no count (a whole number >= 0)")
         else:
             cases[letters[code]] += int(count)
