@@ -327,6 +327,21 @@ def test_weights_are_used_and_go_with_their_rows(two):
     assert len(micom(frame, labels, MODEL, weights=w, draws=40).table) == 3
 
 
+def test_draws_without_a_solution_are_counted_with_the_item_that_did_not_vary(two):
+    """One answer of x1 differs: half of the shuffles and a third of the replicates lose it in one of the groups."""
+    frame, labels = two
+    frame = frame.reset_index(drop=True)
+    frame["x1"] = 5.0
+    frame.loc[[0, 300], "x1"] = 6.0
+    for found, what in (
+        (compare_groups(frame, labels, MODEL, draws=60, rng=1), "replicates or shuffles"),
+        (micom(frame, labels, MODEL, draws=60, rng=1), "shuffles"),
+    ):
+        assert 10 < found.failed < 180
+        assert f"{found.failed} {what} without a solution left out; constant items: x1 in {found.failed}" in str(found)
+    assert found.failed == pytest.approx(60 * (250 * 249 + 200 * 199) / (450 * 449), abs=4 * np.sqrt(60 / 4))
+
+
 def test_strata_and_clusters_leave_welchs_test_alone(two):
     frame, _ = two
     clustered = frame.assign(town=np.arange(450) // 15).reset_index(drop=True)

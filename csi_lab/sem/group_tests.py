@@ -13,7 +13,7 @@ from csi_lab.intervals import Interval
 from csi_lab.moments import Moments
 from csi_lab.sem.algorithm import Solution
 from csi_lab.sem.fit import PLSFit
-from csi_lab.sem.grouped import GroupedSample
+from csi_lab.sem.grouped import GroupedSample, Lost
 from csi_lab.validity.labels import holm
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def compared(
     function: Callable[[Solution], np.ndarray],
     draws: int,
     rng: np.random.Generator,
-) -> tuple[dict[str, Any], int]:
+) -> tuple[dict[str, Any], Lost]:
     """Columns of tests for one pair of groups, and the shuffles without a solution."""
     a, b = pair
     d, (s1, s2) = _settled(between.estimate), (_settled(inner[a].se), _settled(inner[b].se))
@@ -41,7 +41,7 @@ def compared(
         if not sample.exchangeable:
             t = d / _settled(between.se)
             columns = {"t": t, "df": np.full(d.shape, df), "p_welch": _two_sided(t, df)}
-            return {"p_permutation": nothing, **columns, "p_pooled": nothing, "p_bootstrap": nothing}, 0
+            return {"p_permutation": nothing, **columns, "p_pooled": nothing, "p_bootstrap": nothing}, Lost()
         t = d / np.sqrt(s1**2 + s2**2)
         welch_df = (s1**2 + s2**2) ** 2 / (s1**4 / (n1 - 1) + s2**4 / (n2 - 1))
         pooled = np.sqrt(((n1 - 1) ** 2 * s1**2 + (n2 - 1) ** 2 * s2**2) / (n1 + n2 - 2)) * np.sqrt(1 / n1 + 1 / n2)
@@ -57,7 +57,7 @@ def compared(
             "p_welch": _two_sided(t, welch_df),
             "p_pooled": _two_sided(d / pooled, n1 + n2 - 2),
             "p_bootstrap": 2 * np.minimum(share, 1 - share),
-        }, int((~known).all(axis=1).sum())
+        }, Lost.of((~known).all(axis=1), *both)
 
 
 def omnibus(
@@ -69,16 +69,18 @@ def omnibus(
     rng: np.random.Generator,
     index: Sequence[object],
     names: Sequence[str],
-) -> tuple[pd.DataFrame, int]:
+) -> tuple[pd.DataFrame, Lost]:
+    """The permutation test that all groups are equal, and the shuffles without a solution."""
     import pandas as pd
 
-    chance = np.stack([solved(fit, moments, function) for moments in sample.shuffled(draws, rng)])
+    shuffled = sample.shuffled(draws, rng)
+    chance = np.stack([solved(fit, moments, function) for moments in shuffled])
     statistic, by_chance = (_settled(_spread(x, sample.sizes)) for x in (values, chance))
     known = ~np.isnan(by_chance)
     p = (1 + ((by_chance >= statistic * (1 - 1e-12)) & known).sum(axis=0)) / (1 + known.sum(axis=0))
     rows = pd.MultiIndex.from_tuples(list(index), names=names) if len(names) > 1 else pd.Index(index, name=names[0])
-    return pd.DataFrame({"statistic": statistic, "p": p, "p_holm": holm(p)}, index=rows), int(
-        (~known).all(axis=1).sum()
+    return pd.DataFrame({"statistic": statistic, "p": p, "p_holm": holm(p)}, index=rows), Lost.of(
+        (~known).all(axis=1), *shuffled
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,31 @@ if TYPE_CHECKING:
 
 # Shuffles whose moments are made in one product, each block from a child of the generator.
 SHUFFLES_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Draws left out because a group had no solution, and in how many of them each item did not vary."""
+
+    count: int = 0
+    items: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, lost: np.ndarray, *stacks: Moments) -> Lost:
+        """From which draws ``(draws,)`` are lost, and the moments that they were made from."""
+        flat = np.any([moments.constant[lost] for moments in stacks], axis=0).sum(axis=0)
+        named = zip(stacks[0].names, flat, strict=True)
+        return cls(int(lost.sum()), Counter({name: int(k) for name, k in named if k}))
+
+    def __add__(self, other: Lost) -> Lost:
+        return Lost(self.count + other.count, self.items + other.items)
+
+    def told(self, what: str) -> list[str]:
+        """One sentence, or none when nothing was lost."""
+        if not self.count:
+            return []
+        named = ", ".join(f"{item} in {k}" for item, k in sorted(self.items.items()))
+        return [f"{self.count} {what} without a solution left out" + (f"; constant items: {named}" if named else "")]
 
 
 @dataclass(frozen=True, eq=False)

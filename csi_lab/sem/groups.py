@@ -19,7 +19,7 @@ from csi_lab.resampling import require_draws
 from csi_lab.sem.algorithm import Layout, Scheme, Solution
 from csi_lab.sem.fit import PLSFit
 from csi_lab.sem.group_tests import compared, omnibus, solved
-from csi_lab.sem.grouped import GroupedSample, grouped_sample
+from csi_lab.sem.grouped import GroupedSample, Lost, grouped_sample
 from csi_lab.settings import generator, require_level
 from csi_lab.validity.labels import holm
 
@@ -228,7 +228,9 @@ def compare_groups(
     values = [function(fit.solution) for fit in fits]
     drawn = [solved(fit, replicated.moments, function) for fit, replicated in zip(fits, made, strict=True)]
     inner = [interval(v, d, kind=kind, level=level, df=r.df) for v, d, r in zip(values, drawn, made, strict=True)]
-    failed = sum(int(np.isnan(d).all(axis=1).sum()) for d in drawn)
+    failed = Lost()
+    for d, replicated in zip(drawn, made, strict=True):
+        failed += Lost.of(np.isnan(d).all(axis=1), replicated.moments)
     rows = {}
     for a, b in itertools.combinations(range(len(fits)), 2):
         between = interval(values[a] - values[b], drawn[a] - drawn[b], kind=kind, level=level, df=made[a].df)
@@ -284,7 +286,7 @@ def _result(
     alpha: float,
     level: float,
     draws: int,
-    failed: int,
+    failed: Lost,
     index: Sequence[object],
     names: Sequence[str],
 ) -> GroupComparison:
@@ -299,8 +301,7 @@ def _result(
     notes = sample.notes(fits)
     if not sample.exchangeable:
         notes.append(f"only Welch's test: the design ({sample.design}) does not let rows be shuffled")
-    if failed:
-        notes.append(f"{failed} replicates or shuffles without a solution left out")
+    notes += failed.told("replicates or shuffles")
     return GroupComparison(
         what=what,
         estimates=pd.concat(
@@ -313,7 +314,7 @@ def _result(
         alpha=alpha,
         level=level,
         draws=draws,
-        failed=failed,
+        failed=failed.count,
         notes=tuple(notes),
     )
 

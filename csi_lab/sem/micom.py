@@ -16,7 +16,7 @@ from csi_lab.moments import Missing, Moments
 from csi_lab.resampling import require_draws
 from csi_lab.sem.algorithm import Layout, Scheme
 from csi_lab.sem.fit import PLSFit
-from csi_lab.sem.grouped import GroupedSample, grouped_sample
+from csi_lab.sem.grouped import GroupedSample, Lost, grouped_sample
 from csi_lab.settings import generator, require_level
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def micom(
     fits = sample.fits(model, scheme=scheme, scaled=scaled, tolerance=tolerance, max_iterations=max_iterations)
     layout = Layout.of(model)
     pairs = list(itertools.combinations(range(len(fits)), 2))
-    parts, failed = {}, 0
+    parts, failed = {}, Lost()
     for (a, b), child in zip(pairs, generator(rng).spawn(len(pairs)), strict=True):
         table, lost = _of_pair(sample.pair(a, b), fits[a], layout, list(model.constructs), draws, child, alpha)
         parts[sample.names[a], sample.names[b]] = table
@@ -181,7 +181,7 @@ def _of_pair(
     draws: int,
     rng: np.random.Generator,
     alpha: float,
-) -> tuple[pd.DataFrame, int]:
+) -> tuple[pd.DataFrame, Lost]:
     import pandas as pd
 
     pooled = pair.rows.point
@@ -195,7 +195,8 @@ def _of_pair(
     c, mean, log_var, _ = (
         x[0] for x in _steps(fit, [_lifted(pair.moments_of(g)) for g in (0, 1)], matrix, layout, combine)
     )
-    by_chance = _steps(fit, pair.shuffled(draws, rng), matrix, layout, combine)
+    shuffled = pair.shuffled(draws, rng)
+    by_chance = _steps(fit, shuffled, matrix, layout, combine)
     ok = by_chance[3]
     if not ok.any():
         raise EstimationError("no shuffle has a solution in both groups; they may be too small for this model")
@@ -222,7 +223,7 @@ def _of_pair(
         },
         index=pd.Index(constructs, name="construct"),
     )
-    return table, draws - valid
+    return table, Lost.of(~ok, *shuffled)
 
 
 def _lifted(moments: Moments) -> Moments:
@@ -275,7 +276,7 @@ def _result(
     scheme: str,
     scaled: bool,
     draws: int,
-    failed: int,
+    failed: Lost,
     alpha: float,
 ) -> MICOMResult:
     import pandas as pd
@@ -286,14 +287,13 @@ def _result(
         f"in all {len(sample.names)} groups; whether the questions mean the same to them is for experts to judge"
     )
     notes = sample.notes(fits)
-    if failed:
-        notes.append(f"{failed} shuffles without a solution left out")
+    notes += failed.told("shuffles")
     return MICOMResult(
         table=pd.concat(parts, names=["group", "other"]),
         configural=configural,
         sizes={g: int(n) for g, n in zip(sample.names, sample.sizes, strict=True)},
         alpha=alpha,
         draws=draws,
-        failed=failed,
+        failed=failed.count,
         notes=tuple(notes),
     )
