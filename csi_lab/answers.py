@@ -82,7 +82,9 @@ def require_numbers(frame: pd.DataFrame) -> None:
     from pandas.api.types import is_complex_dtype, is_numeric_dtype
 
     problems = []
-    texts = [column for column, dtype in frame.dtypes.items() if not is_numeric_dtype(dtype) or is_complex_dtype(dtype)]
+    # Each type is asked once: a questionnaire has many columns of few types.
+    unusable = {dtype for dtype in set(frame.dtypes) if not is_numeric_dtype(dtype) or is_complex_dtype(dtype)}
+    texts = [column for column, dtype in frame.dtypes.items() if dtype in unusable] if unusable else []
     for column in texts:
         values = frame[column]
         text = np.flatnonzero([isinstance(v, str) for v in values])

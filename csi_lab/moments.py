@@ -420,7 +420,8 @@ def as_moments(
             if weights not in data.columns:
                 raise DataError(f"the weight column {weights!r} is not in the data")
             weights = data[weights]
-        data = data[list(items)]
+        if data.columns.tolist() != list(items):
+            data = data[list(items)]
     return Moments.from_frame(data, weights, missing)
 
 

@@ -7,7 +7,7 @@ is no loop over draws: a batch moves together, and each draw leaves it when its 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -47,8 +47,9 @@ class Layout:
     mode_b: tuple[np.ndarray, ...]
 
     @classmethod
+    @lru_cache(maxsize=64)
     def of(cls, model: PathModel) -> Layout:
-        """The arrays of a model, items and constructs in its order."""
+        """The arrays of a model, items and constructs in its order; made once for models that say the same."""
         names = list(model.constructs)
         block = np.repeat(np.arange(len(names)), [len(items) for items in model.constructs.values()])
         member = np.eye(len(names))[block]
@@ -98,10 +99,11 @@ class Layout:
         return np.column_stack([self.sources, self.endogenous])
 
     @cached_property
-    def idle(self) -> np.ndarray:
-        """Where the normal equations ``(E, K, K + 1)`` of a regression hold a filler."""
+    def fixed(self) -> tuple[np.ndarray, np.ndarray]:
+        """What the normal equations ``(E, K, K + 1, 1)`` are multiplied by, and what is added: fillers."""
         columns = np.column_stack([self.filler, np.zeros(len(self.filler), dtype=bool)])
-        return self.filler[:, :, None] | columns[:, None, :]
+        idle = self.filler[:, :, None] | columns[:, None, :]
+        return (1.0 - idle)[..., None], (idle * np.eye(*idle.shape[1:]))[..., None]
 
     @cached_property
     def arrows(self) -> tuple[np.ndarray, np.ndarray]:
@@ -272,9 +274,11 @@ def _inner_weights(v: np.ndarray, layout: Layout, scheme: Scheme) -> np.ndarray:
 
 def normal_equations(v: np.ndarray, layout: Layout, which: np.ndarray | slice = slice(None)) -> np.ndarray:
     """Correlations of the sources with each other and, in the last column, with the target ``(E, K, K + 1, draws)``."""
-    at = layout.sources[which]
-    found = v[at[:, :, None], layout.regressors[which][:, None, :]]
-    return np.where(layout.idle[which][..., None], np.eye(*found.shape[1:3])[..., None], found)
+    times, plus = layout.fixed
+    found = v[layout.sources[which][:, :, None], layout.regressors[which][:, None, :]]
+    found *= times[which]
+    found += plus[which]
+    return found
 
 
 def _regressions(v: np.ndarray, layout: Layout) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -169,7 +169,8 @@ def information_criteria(solution: Solution, layout: Layout, n: np.ndarray) -> n
 
 def _within(matrix: np.ndarray, layout: Layout) -> np.ndarray:
     """Sum of all entries of each block ``(..., J)``."""
-    return ((matrix @ layout.member) * layout.member).sum(axis=-2)
+    pairs = layout.member[:, None] * layout.member
+    return matrix.reshape(*matrix.shape[:-2], -1) @ pairs.reshape(-1, pairs.shape[-1])
 
 
 def _inflation(corr: np.ndarray) -> np.ndarray:
