@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from csi_lab import DataError, EstimationError, SpecError
 from csi_lab.sampling.error_budget import SOURCES, error_budget
+
+BROADBAND = Path(__file__).resolve().parents[1] / "data" / "broadband"
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +47,23 @@ def test_every_source_has_its_closed_form(people):
     squares = rate * (values.var() + y.var(ddof=0) + (values.mean() - truth) ** 2) - wrong**2
     # Sampling is part of what replaced answers were worth, so the finite population takes a little off.
     assert within(table.loc["processing"], "variance", squares / n, slack=0.02 * squares / n)
+
+
+def test_the_budget_of_the_simulated_market_has_its_known_sources():
+    """A telephone survey of `data/broadband/frame.csv`, where the content answer more often: truth is in the file."""
+    frame = pd.read_csv(BROADBAND / "frame.csv")
+    y = frame["satisfaction"]
+    frame["answers"] = 1 / (1 + np.exp(-(y - 70) / 20))
+    budget = error_budget(frame, "satisfaction", n=400, covered="phone", response="answers", repeats=300, rng=2)
+    assert budget.truth == pytest.approx(y.mean(), rel=1e-12)
+    assert budget.table.loc["coverage", "bias"] == pytest.approx(y[frame["phone"] == 1].mean() - y.mean(), abs=1e-10)
+    fraction = 400 / len(frame)
+    assert within(budget.table.loc["sampling"], "variance", (1 - fraction) * y.var() / 400)
+    # cov(p, y) over the mean of p, with a remainder of the order 1/n for the ratio.
+    bias = np.cov(frame["answers"], y, ddof=0)[0, 1] / frame["answers"].mean()
+    assert within(budget.table.loc["non-response"], "bias", bias, slack=y.var() / 400 / 10)
+    assert budget.table["mse"].drop(["interaction", "total"]).idxmax() == "non-response"
+    assert budget.off == ("measurement", "processing")
 
 
 def test_parts_add_up_to_the_total_and_shares_to_1(people):

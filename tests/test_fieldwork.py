@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ import pytest
 from csi_lab import DataError, Design, EstimationError, SpecError
 from csi_lab.reliability import one_way_icc
 from csi_lab.sampling import fieldwork, response
+
+BROADBAND = Path(__file__).resolve().parents[1] / "data" / "broadband"
 
 # --- intercepts ---------------------------------------------------------------------------------------------------
 
@@ -84,6 +87,21 @@ def test_the_plain_formula_is_the_one_of_the_docstring():
     mean = (w * frame["csi"]).sum() / w.sum()
     error = math.sqrt(50 / 49 * (w**2 * (frame["csi"] - mean) ** 2).sum()) / w.sum()
     assert (found.value, found.se, found.df) == pytest.approx((mean, error, 49), rel=1e-12)
+
+
+def test_intercepts_at_the_outlets_of_the_market_find_its_visitors():
+    """`data/broadband/frame.csv` knows everybody's satisfaction and visits: who comes often is less content."""
+    frame = pd.read_csv(BROADBAND / "frame.csv")
+    visitors = frame[frame["outlet_visits"] > 0]
+    truth = visitors["satisfaction"].mean()
+    chance = visitors["outlet_visits"] / visitors["outlet_visits"].sum()
+    met = np.random.default_rng(8).choice(len(visitors), (100, 300), p=chance)
+    found = [fieldwork.intercept_mean(visitors.iloc[rows], "satisfaction", "outlet_visits") for rows in met]
+    value, naive = np.array([f.value for f in found]), np.array([f.naive for f in found])
+    assert value.mean() == pytest.approx(truth, abs=4 * value.std(ddof=1) / 10)
+    over_visits = (chance * visitors["satisfaction"]).sum()
+    assert naive.mean() == pytest.approx(over_visits, abs=4 * naive.std(ddof=1) / 10)
+    assert abs(over_visits - truth) > 4 * naive.std(ddof=1) / 10
 
 
 # --- interviewers -------------------------------------------------------------------------------------------------
