@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from csi_lab.errors import DataError, SpecError
-from csi_lab.sampling import estimate, select
+from csi_lab.sampling import estimate, response, select
 from csi_lab.sampling.select import Stage
 
 TABLES = pathlib.Path(__file__).parent / "reference" / "published_tables.json"
@@ -408,6 +408,34 @@ def test_the_plot_shows_units_drawn_per_stratum():
     assert [bar.get_width() for bar in ax.patches] == [4, 9]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["north", "south"]
     assert ax.get_xlabel() == "units drawn (number)"
+    plt.close("all")
+
+
+def test_pictures_show_labels_as_they_stand_in_the_register():
+    """Two dollar signs are no formula, and Chinese has glyphs where a font is installed."""
+    import warnings
+
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from csi_lab.plots import _cjk_font
+
+    frame = register().assign(province=np.where(np.arange(60) < 30, "广东 $1_a$", "北京"), answered=[1, 0, 1] * 20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        for result in (
+            select.stratified(frame, "province", 9, rng=1),
+            select.allocate(frame["province"].value_counts(), 9),
+            response.bias(frame, ["spend", "province"], responded="answered"),
+        ):
+            _, ax = plt.subplots()
+            labels = result.plot(ax).get_yticklabels()
+            assert any("广东 $1_a$" in label.get_text() for label in labels)
+            assert not any(label.get_parse_math() for label in labels)
+            if _cjk_font() is not None:  # else pictures say once that a font is missing
+                ax.figure.canvas.draw()
     plt.close("all")
 
 

@@ -80,18 +80,17 @@ class NonresponseBias:
         import matplotlib.pyplot as plt
 
         from csi_lab.plots import ACCENT, INK
+        from csi_lab.plots_text import as_written
 
         shown = self.table["standardised"].sort_values(key=abs)
         if ax is None:
             _, ax = plt.subplots(figsize=(6.4, 1.2 + 0.32 * len(shown)), layout="constrained")
         ax.barh(np.arange(len(shown)), shown.to_numpy(), color=ACCENT)
         ax.set_yticks(np.arange(len(shown)), [c if k == "mean" else f"{c}={k}" for c, k in shown.index])
-        for tick in ax.get_yticklabels():
-            tick.set_parse_math(False)
         ax.axvline(0, color=INK, lw=1)
         ax.set_xlabel("bias of the respondents, standard deviations")
         ax.spines[["top", "right"]].set_visible(False)
-        return ax
+        return as_written(ax)
 
 
 def bias(

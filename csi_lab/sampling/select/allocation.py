@@ -90,12 +90,14 @@ class Allocation:
         """Sample size of each stratum as bars."""
         import matplotlib.pyplot as plt
 
+        from csi_lab.plots_text import as_written
+
         ax = plt.gca() if ax is None else ax
         place = np.arange(len(self.table))[::-1]
         ax.barh(place, self.table["n"].to_numpy(dtype=float), color="tab:blue")
         ax.set(yticks=place, yticklabels=[str(i) for i in self.table.index], xlabel="sample size (units)")
         ax.set_ylabel("stratum")
-        return ax
+        return as_written(ax)
 
 
 def allocate(

@@ -73,6 +73,8 @@ class Record:
         """Units drawn per stratum, cell, stage or wave as bars."""
         import matplotlib.pyplot as plt
 
+        from csi_lab.plots_text import as_written
+
         ax = plt.gca() if ax is None else ax
         labels = [" | ".join(map(str, i)) if isinstance(i, tuple) else str(i) for i in self.table.index]
         place = np.arange(len(labels))[::-1]
@@ -83,7 +85,7 @@ class Record:
             xlabel="units drawn (number)",
             ylabel=" | ".join(str(name) for name in self.table.index.names if name is not None),
         )
-        return ax
+        return as_written(ax)
 
 
 @dataclass(frozen=True, eq=False)
