@@ -239,11 +239,34 @@ def test_data_that_cannot_be_predicted_are_refused(mobi, ecsi, change, error, me
         ({"assignment": [1, 2]}, "one fold per row"),
         ({"assignment": [1] * 250}, "one fold"),
         ({"assignment": [np.nan] * 250}, "missing"),
+        ({"assignment": [None] + ["a", "b"] * 124 + ["a"]}, "missing"),
+        ({"assignment": [[1, 2], [1]]}, "one fold per row"),
+        ({"folds": 10.0}, r"folds=10.0 must lie between 2 and the 250 complete cases, a whole number"),
+        ({"folds": "ten"}, "folds='ten'"),
+        ({"repeats": 2.5}, "repeats=2.5 must be a whole number of at least 1"),
+        ({"rng": "x"}, "rng='x' must be a whole number >= 0"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(mobi, ecsi, settings, message):
     with pytest.raises(SpecError, match=message):
         plspredict(mobi, ecsi, **settings)
+
+
+def test_folds_in_a_series_go_by_its_index(mobi, ecsi):
+    folds = pd.Series(np.arange(250) % 5, index=mobi.index)
+    plain, mixed = (
+        plspredict(mobi, ecsi, assignment=a) for a in (folds.tolist(), folds.sample(frac=1, random_state=1))
+    )
+    pd.testing.assert_frame_equal(plain.items, mixed.items)
+    with pytest.raises(DataError, match="the folds are a Series with another index"):
+        plspredict(mobi, ecsi, assignment=folds.set_axis(folds.index + 1))
+
+
+def test_levels_of_the_test_that_are_none_are_refused(mobi, ecsi):
+    found = plspredict(mobi, ecsi, repeats=1, folds=2)
+    for level in (95, "95%", None):
+        with pytest.raises(SpecError, match="must lie between 0 and 1"):
+            found.cvpat(level=level)
 
 
 def test_moments_and_three_rows_are_refused(mobi, ecsi):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
-from csi_lab.errors import SpecError
 from csi_lab.percent import percent
 from csi_lab.sem.losses import Losses
+from csi_lab.settings import require_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,8 +113,7 @@ def compare_losses(
     """
     import pandas as pd
 
-    if not 0 < level < 1:
-        raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
+    require_level(level)
     table = losses.table
     constructs = list(table["pls"].columns)
     gaps = {(b, c): (table[("pls", c)] - table[(b, c)]).to_numpy() for b in BENCHMARKS for c in constructs}

@@ -20,6 +20,7 @@ from csi_lab.sem.fit import PLSFit
 from csi_lab.sem.folds import clusters_of, given_folds, shuffled_folds, training_moments
 from csi_lab.sem.losses import Losses
 from csi_lab.sem.pls import pls
+from csi_lab.settings import generator
 from csi_lab.units import Units, units_of
 
 if TYPE_CHECKING:
@@ -233,8 +234,8 @@ def plspredict(
     technique
         ``"direct"`` or ``"earliest"`` antecedents.
     assignment
-        The fold of every row of the data, ``(n,)`` or ``(repeats, n)`` of any labels, to repeat an analysis; then
-        ``folds``, ``repeats`` and ``rng`` are not used.
+        The fold of every row of the data, ``(n,)`` or ``(repeats, n)`` of any labels, to repeat an analysis (a Series
+        goes by its index); then ``folds``, ``repeats`` and ``rng`` are not used.
 
     Returns
     -------
@@ -300,7 +301,7 @@ def plspredict(
     labels = given_folds(assignment, frame, complete) if assignment is not None else None
     if labels is None:
         clusters = None if design.psu is None else clusters_of(frame[complete], design)
-        labels = shuffled_folds(units.count, folds, repeats, clusters, np.random.default_rng(rng))
+        labels = shuffled_folds(units.count, folds, repeats, clusters, generator(rng))
     case_weights = units.weights if fit.moments.weighted else None
     return _cross_validated(fit, units, labels, technique, frame, complete, case_weights, design)
 
