@@ -39,6 +39,32 @@ def distinct_rows(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return group.reshape(-1), size, first
 
 
+def distinct_patterns(truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct rows ``(k, p)`` of a table of truth values ``(n, p)`` in order, False first, and that of each row.
+
+    Examples
+    --------
+    >>> patterns, which = distinct_patterns(np.array([[True, False], [False, True], [True, False]]))
+    >>> patterns.tolist(), which.tolist()
+    ([[False, True], [True, False]], [1, 0, 1])
+    """
+    group, _, first = distinct_rows(np.packbits(truth, axis=1))
+    return truth[first], group
+
+
+def pattern_rows(truth: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Each distinct row ``(p,)`` of a table of truth values ``(n, p)``, in order, with the rows that it stands in.
+
+    Examples
+    --------
+    >>> [(a.tolist(), rows.tolist()) for a, rows in pattern_rows(np.array([[True], [False], [True]]))]
+    [([False], [1]), ([True], [0, 2])]
+    """
+    patterns, which = distinct_patterns(truth)
+    ends = np.cumsum(np.bincount(which, minlength=len(patterns)))
+    yield from zip(patterns, np.split(np.argsort(which, kind="stable"), ends)[: len(patterns)], strict=True)
+
+
 def near_pairs(codes: np.ndarray, differ: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Pairs of rows that differ on at most ``differ`` items, each pair once, in portions.
 

@@ -72,6 +72,13 @@ def test_cells_of_two_columns_are_not_taken_for_each_other():
     assert "within 2 groups" in found.treatment
 
 
+def test_a_cell_of_nobody_needs_no_donor():
+    frame = pd.DataFrame({"q": [7.0, None, None], "town": ["A", "A", "B"], "w": [1.0, 1.0, 0.0]})
+    found = hot_deck(frame, ["q"], within="town", weights="w", rng=1)
+    assert found.frame["q"].tolist()[:2] == [7, 7]
+    assert np.isnan(found.frame["q"].iloc[2])
+
+
 def test_means_within_many_groups_are_those_of_pandas():
     rng = np.random.default_rng(1)
     frame = pd.DataFrame({"town": np.arange(3000) // 3, "a": rng.normal(size=3000), "b": rng.normal(size=3000)})

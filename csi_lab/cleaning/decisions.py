@@ -17,6 +17,7 @@ from csi_lab.cleaning.respondents import column_names, one_column, require_colum
 from csi_lab.cleaning.rules import Rule, require_fit, verdict
 from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError, SpecError, listed
+from csi_lab.near_pairs import distinct_patterns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +116,7 @@ def decide(
     if not len(living):
         raise DataError("nobody to decide about: the data have no rows, or all weights are zero")
     flagged, unjudged = _aligned(checks, living, frame)
-    patterns, pattern = _patterns(np.hstack([flagged, unjudged]))
+    patterns, pattern = distinct_patterns(np.hstack([flagged, unjudged]))
     verdicts = [verdict(row[: len(checks)], row[len(checks) :], checks, chosen) for row in patterns]
     action = np.array([v.action for v in verdicts], dtype=object)[pattern]
     if (action == "remove").all():
@@ -173,12 +174,6 @@ def _aligned(checks: Sequence[Flags], living: pd.DataFrame, frame: pd.DataFrame)
     tables = [check.table.reindex(living.index) for check in checks]
     flagged = np.column_stack([t["flagged"].to_numpy(dtype=bool) for t in tables])
     return flagged, np.column_stack([~t["judged"].to_numpy(dtype=bool) for t in tables])
-
-
-def _patterns(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct rows of a table of truth values, and the number of each row's."""
-    _, first, pattern = np.unique(np.packbits(found, axis=1), axis=0, return_index=True, return_inverse=True)
-    return found[first], pattern.reshape(-1)
 
 
 def _joined(checks: Sequence[Flags], which: np.ndarray) -> str:

@@ -12,6 +12,7 @@ from scipy import linalg, special
 from csi_lab.cleaning.flags import Flags, flags
 from csi_lab.cleaning.respondents import Respondents, required_answers, respondents
 from csi_lab.errors import EstimationError, SpecError
+from csi_lab.near_pairs import pattern_rows
 from csi_lab.settings import generator, is_number, require_level
 
 # The smallest eigenvalue of a correlation matrix that still counts as positive.
@@ -252,16 +253,11 @@ def _squared_distances(
     """D2 ``(n,)`` over the items answered, NaN with fewer than ``need``, and the number of items answered ``(n,)``."""
     known = ~np.isnan(x)
     count = known.sum(axis=1)
-    packed = np.packbits(known, axis=1)
-    _, first, pattern = np.unique(packed, axis=0, return_index=True, return_inverse=True)
-    order = np.argsort(pattern.reshape(-1), kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(pattern.reshape(-1)[order], prepend=-1)), len(order))
     squared = np.full(len(x), np.nan)
-    for k, start in enumerate(first):
-        there = np.flatnonzero(known[start])
+    for pattern, rows in pattern_rows(known):
+        there = np.flatnonzero(pattern)
         if len(there) < need:
             continue
-        rows = order[ends[k] : ends[k + 1]]
         root = np.linalg.cholesky(cov[np.ix_(there, there)])
         whitened = linalg.solve_triangular(root, (x[rows][:, there] - center[there]).T, lower=True, check_finite=False)
         squared[rows] = (whitened**2).sum(axis=0)

@@ -13,6 +13,7 @@ from scipy import special
 from csi_lab.cleaning.missing import Gaps
 from csi_lab.errors import DataError
 from csi_lab.incomplete import completed_moments
+from csi_lab.near_pairs import pattern_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,10 +133,9 @@ def little_mcar(data: Any, items: Sequence[str] | None = None) -> MCARTest:
     x = gaps.answers()
     kept = gaps.used & gaps.known.any(axis=1)
     x, known = x[kept], gaps.known[kept]
-    distinct, code = np.unique(~known, axis=0, return_inverse=True)
-    code = code.reshape(-1)
-    if len(distinct) < 2:
-        lacking = [name for name, gap in zip(gaps.items, distinct[0], strict=True) if gap]
+    groups = list(pattern_rows(~known))
+    if len(groups) < 2:
+        lacking = [name for name, gap in zip(gaps.items, groups[0][0], strict=True) if gap]
         raise DataError(
             "no answers are missing: there is nothing to test"
             if not lacking
@@ -152,11 +152,11 @@ def little_mcar(data: Any, items: Sequence[str] | None = None) -> MCARTest:
     sd = moments.sd * np.sqrt((n - 1) / n)
     corr = moments.corr
     rows = []
-    for k, gap in enumerate(distinct):
-        here, seen = code == k, np.flatnonzero(~gap)
-        d = (x[here][:, seen].mean(axis=0) - moments.mean[seen]) / sd[seen]
-        d2 = float(here.sum() * d @ np.linalg.solve(corr[np.ix_(seen, seen)], d))
-        rows.append(("".join("1" if g else "0" for g in gap), int(here.sum()), len(seen), d2))
+    for gap, here in groups:
+        seen = np.flatnonzero(~gap)
+        d = (x[here[:, None], seen].mean(axis=0) - moments.mean[seen]) / sd[seen]
+        d2 = float(len(here) * d @ np.linalg.solve(corr[np.ix_(seen, seen)], d))
+        rows.append(("".join("1" if g else "0" for g in gap), len(here), len(seen), d2))
     table = pd.DataFrame(rows, columns=["pattern", "n", "observed", "d2"]).set_index("pattern")
     statistic, df = float(table["d2"].sum()), int(table["observed"].sum()) - len(gaps.items)
     remarks = []

@@ -13,6 +13,7 @@ from csi_lab.answers import require_finite, require_numbers, require_possible, s
 from csi_lab.cleaning.respondents import column_names, require_one_level, stated
 from csi_lab.design import Design
 from csi_lab.errors import DataError
+from csi_lab.near_pairs import distinct_patterns
 from csi_lab.resampling import _source
 
 if TYPE_CHECKING:
@@ -242,8 +243,7 @@ def patterns(data: Any, items: Sequence[str] | None = None, *, weights: Any = No
 
     gaps = Gaps.of(data, items, weights)
     known, w = gaps.known[gaps.used], gaps.weights[gaps.used]
-    distinct, code = np.unique(~known, axis=0, return_inverse=True)
-    code = code.reshape(-1)
+    distinct, code = distinct_patterns(~known)
     count, weight = np.bincount(code), np.bincount(code, weights=w)
     names = ["".join("1" if gap else "0" for gap in row) for row in distinct]
     without = [", ".join(str(i) for i, gap in zip(gaps.items, row, strict=True) if gap) for row in distinct]

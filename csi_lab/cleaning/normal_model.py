@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from csi_lab.near_pairs import pattern_rows
+
 
 def gap_patterns(known: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Rows, items with and items without an answer, of each pattern with a gap."""
-    distinct, code = np.unique(known, axis=0, return_inverse=True)
-    code = code.reshape(-1)
-    for k, pattern in enumerate(distinct):
+    for pattern, rows in pattern_rows(known):
         if not pattern.all():
-            yield np.flatnonzero(code == k), np.flatnonzero(pattern), np.flatnonzero(~pattern)
+            yield rows, np.flatnonzero(pattern), np.flatnonzero(~pattern)
 
 
 def fill(
