@@ -46,6 +46,15 @@ def test_counts_and_lines_of_the_mobile_survey_are_the_published_ones(mobi):
     assert found.table["squared"].iloc[:3].to_numpy() == pytest.approx([0.14107, 0.01432, 0.01378], abs=5e-6)
 
 
+def test_map_agrees_with_psych():
+    """tests/reference/reliability/hs_scales.json: after 1 to 7 components, 1e-10."""
+    theirs = read_reference("reliability/hs_scales.json")["map"]
+    answers = pd.read_csv(REFERENCE / "data" / "HolzingerSwineford1939.csv")
+    ours = map_test(answers, [f"x{i}" for i in range(1, 10)])
+    assert ours.table["squared"].iloc[1:].to_numpy() == pytest.approx(theirs, abs=1e-10)
+    assert ours.n_factors == 2
+
+
 def test_eigenvalues_agree_with_psych(bfi):
     """tests/reference/efa/bfi_efa.json, 1e-10."""
     assert scree(bfi).table["estimate"].to_numpy() == pytest.approx(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import numbered
+from conftest import REFERENCE, numbered, read_reference
 from scipy import stats
 
 import csi_lab as csi
@@ -169,6 +169,15 @@ def test_items_that_cancel_are_stated(mobi):
 def test_unusable_pretests_are_refused(mobi, change, settings, error, message):
     with pytest.raises(error, match=message):
         item_analysis(mobi[QUALITY].assign(**change), **settings)
+
+
+def test_skewness_and_kurtosis_agree_with_psych():
+    """tests/reference/reliability/hs_scales.json: describe(type = 2), 1e-10."""
+    theirs = read_reference("reliability/hs_scales.json")
+    answers = pd.read_csv(REFERENCE / "data" / "HolzingerSwineford1939.csv")
+    ours = item_analysis(answers, list(theirs["skew"])).items
+    for name in ("skew", "kurtosis"):
+        assert ours[name].to_dict() == pytest.approx(theirs[name], abs=1e-10)
 
 
 def test_moments_are_not_enough(mobi):

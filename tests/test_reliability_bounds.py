@@ -103,6 +103,14 @@ def test_the_mean_of_all_equal_halves_is_alpha(mobi, k):
     )
 
 
+def test_splits_of_an_even_number_agree_with_psych():
+    """tests/reference/reliability/hs_scales.json: all ten splits of six items, 1e-10."""
+    theirs = read_reference("reliability/hs_scales.json")["split"]
+    answers = pd.read_csv(REFERENCE / "data" / "HolzingerSwineford1939.csv")
+    ours = all_splits(answers, [f"x{i}" for i in range(1, 7)], metric="standardised").table["estimate"]
+    assert ours[["best", "worst", "mean"]].to_dict() == pytest.approx(theirs, abs=1e-10)
+
+
 def test_beyond_the_limit_splits_are_random_and_the_result_says_so(mobi):
     items = list(mobi.columns[:18])
     ours, again = all_splits(mobi, items, rng=3), all_splits(mobi, items, rng=3)

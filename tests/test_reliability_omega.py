@@ -220,6 +220,15 @@ def test_omega_hierarchical_of_a_true_hierarchy():
     assert ours["explained common variance"] == pytest.approx((general**2).sum() / (1 - unique).sum(), abs=1e-6)
 
 
+def test_omega_hierarchical_agrees_with_psych():
+    """tests/reference/reliability/hs_scales.json: three minres factors, oblimin; 1e-5, where psych's rotation stops."""
+    theirs = read_reference("reliability/hs_scales.json")
+    answers = pd.read_csv(REFERENCE / "data" / "HolzingerSwineford1939.csv")
+    ours = omega_hierarchical(answers, numbered("x", 9), metric="standardised").table["estimate"]
+    assert ours["omega hierarchical"] == pytest.approx(theirs["omega_h"], abs=1e-5)
+    assert ours["omega total"] == pytest.approx(theirs["omega_total"], abs=1e-5)
+
+
 def test_omega_hierarchical_of_raw_answers_weighs_items_by_their_spread():
     corr, general, unique = hierarchy()
     sd = np.linspace(1, 3, 12)

@@ -39,6 +39,7 @@ class EFAFit:
 
     TLI with the same factor before the discrepancy of uncorrelated items, :math:`BIC = \chi^2 - df \ln n`, and RMSR the
     root of the mean squared residual correlation (corrected: divided by df instead of the number of correlations).
+    R psych 2.2.9 has the root of :math:`\chi^2/(df\, n) - 1/(n - 1)` for RMSEA.
 
     Attributes
     ----------
@@ -217,7 +218,8 @@ class EFAFit:
         r"""Weights of the standardised items in factor scores.
 
         ``"regression"``: :math:`R^{-1} L \Phi`, the best guess (Thurstone 1935); ``"bartlett"``:
-        :math:`\Psi^{-1} L (L' \Psi^{-1} L)^{-1}`, unbiased for each respondent (Bartlett 1937).
+        :math:`\Psi^{-1} L (L' \Psi^{-1} L)^{-1}`, unbiased for each respondent (Bartlett 1937; as R factanal, while R psych
+        2.2.9 has other weights under this name).
 
         Raises
         ------

@@ -163,7 +163,7 @@ def map_test(
 
     Notes
     -----
-    Meets the published values of the ECSI mobile data: .14107, .01432, .01378 at 0, 1, 2 (``tests/test_factors.py``).
+    Meets the published values of the ECSI mobile data: .14107, .01432, .01378 at 0, 1, 2 (``tests/test_factors_retention.py``).
 
     References
     ----------

@@ -76,7 +76,8 @@ def cohen_kappa(
     Notes
     -----
     The standard error is the large-sample one of Fleiss, Cohen and Everitt [2]_, the interval normal; both hold for a
-    simple random sample of units and are withheld otherwise. Agrees with ``published_tables.json`` (cohen_2x2).
+    simple random sample of units and are withheld otherwise. Agrees with ``published_tables.json`` (cohen_2x2). R psych
+    2.2.9 prints a smaller error of weighted kappa, which replicates do not bear out (``tests/reference/reliability``).
 
     References
     ----------
