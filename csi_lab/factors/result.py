@@ -218,8 +218,8 @@ class EFAFit:
         r"""Weights of the standardised items in factor scores.
 
         ``"regression"``: :math:`R^{-1} L \Phi`, the best guess (Thurstone 1935); ``"bartlett"``:
-        :math:`\Psi^{-1} L (L' \Psi^{-1} L)^{-1}`, unbiased for each respondent (Bartlett 1937; as R factanal, while R psych
-        2.2.9 has other weights under this name).
+        :math:`\Psi^{-1} L (L' \Psi^{-1} L)^{-1}`, unbiased for each respondent (Bartlett 1937; so R factanal, while R
+        psych 2.2.9 has other weights under this name).
 
         Raises
         ------

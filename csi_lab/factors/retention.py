@@ -163,7 +163,8 @@ def map_test(
 
     Notes
     -----
-    Meets the published values of the ECSI mobile data: .14107, .01432, .01378 at 0, 1, 2 (``tests/test_factors_retention.py``).
+    Meets the published values of the ECSI mobile data: .14107, .01432, .01378 at 0, 1, 2
+    (``tests/test_factors_retention.py``), and R psych 2.2.9 ``vss()`` to 1e-10 (``tests/reference/reliability``).
 
     References
     ----------
