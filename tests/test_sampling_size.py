@@ -15,7 +15,7 @@ import csi_lab as csi
 from csi_lab import PathModel, SpecError
 from csi_lab.rates import satisfaction_rate
 from csi_lab.reliability import cohen_kappa, cronbach_alpha, ratings_from_table
-from csi_lab.sampling import size
+from csi_lab.sampling import size, weight
 from csi_lab.sampling.size.sample_size import net_size
 
 Z2 = 2 * stats.norm.cdf(2) - 1  # the level at which z is 2
@@ -121,6 +121,18 @@ def test_deff_multiplies_and_response_divides():
     assert fielded.exact == pytest.approx(1.5 * plain.exact, rel=1e-12)
     assert fielded.issued == math.ceil(6 * plain.exact)
     assert fielded.at(1.5 * 100) == pytest.approx(plain.at(100), rel=1e-12)
+
+
+@pytest.mark.parametrize(("m", "rho"), [(1, 0.3), (10, 0.05), (4, -0.2), (25, 1.0)])
+def test_planned_design_effect_is_the_variance_of_a_cluster_mean(m, rho):
+    """Equally correlated answers: 1' R 1 / m^2 over 1 / m; weights apart from the answers add 1 + CV^2 (Kish)."""
+    covariance = np.full((m, m), rho) + (1 - rho) * np.eye(m)
+    assert size.design_effect(m, rho) == pytest.approx(covariance.sum() / m, rel=1e-12)
+    w = np.array([1.0, 2, 2, 5])
+    cv = w.std() / w.mean()
+    assert size.design_effect(weight_cv=cv) == pytest.approx(weight.design_effect(w), rel=1e-12)
+    both = size.design_effect(m, rho, weight_cv=cv)
+    assert both == pytest.approx(size.design_effect(m, rho) * weight.design_effect(w), rel=1e-12)
 
 
 def test_out_of_reach_is_said():
@@ -355,6 +367,8 @@ def test_spread_of_an_index_follows_from_its_items():
         (lambda: size.index(2, sd=15, result=object()), ["not both"]),
         (lambda: size.index_sd(1.7, items=3, correlation=-0.6, bounds=(10, 1)), ["correlation=-0.6", "bounds=(10, 1)"]),
         (lambda: size.issued(0, eligibility=0), ["n=0", "eligibility=0"]),
+        (lambda: size.design_effect(0.5, 2, weight_cv=-1), ["per_cluster=0.5", "intraclass=2", "weight_cv=-1"]),
+        (lambda: size.design_effect(11, -0.2), ["intraclass=-0.2 must lie between -0.1"]),
         (lambda: size.mean(1e-300, 15), ["margin=1e-300", "check its unit"]),
         (lambda: size.mean(2, 15, response_rate=1e-310), ["response_rate=1e-310", "check its unit"]),
         (lambda: size.two_means(2, 15, sides=True), ["sides=True"]),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from csi_lab.answers import require_columns
 from csi_lab.errors import DataError, SpecError, listed
 
 if TYPE_CHECKING:
@@ -171,13 +172,6 @@ def as_columns(columns: Any) -> list[Any]:
     """
     alone = isinstance(columns, str) or not isinstance(columns, Iterable)
     return [columns] if alone else list(columns)
-
-
-def require_columns(frame: pd.DataFrame, columns: Sequence[str]) -> None:
-    """Refuse columns that are not in the frame, all of them named."""
-    absent = [c for c in dict.fromkeys(columns) if c not in frame.columns]
-    if absent:
-        raise DataError(f"columns not in the data: {absent}; the data have {list(frame.columns)[:8]}")
 
 
 def numbers_in(frame: pd.DataFrame, column: str) -> np.ndarray | None:

@@ -11,6 +11,7 @@ from csi_lab.sampling.size.comparisons import overlapping_waves, two_means, two_
 from csi_lab.sampling.size.issued_and_pilot import domains, issued, pilot
 from csi_lab.sampling.size.models import Power, pls_inverse_square_root, pls_ten_times, rmsea_power, rmsea_size
 from csi_lab.sampling.size.of_index import index, index_sd
+from csi_lab.sampling.size.planned_deff import design_effect
 from csi_lab.sampling.size.printed import krejcie_morgan, krejcie_morgan_table, yamane
 from csi_lab.sampling.size.sample_size import SampleSize
 from csi_lab.sampling.size.single import mean, proportion, relative_error
@@ -19,6 +20,7 @@ __all__ = [
     "Power",
     "SampleSize",
     "bonett",
+    "design_effect",
     "domains",
     "index",
     "index_sd",

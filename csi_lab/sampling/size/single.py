@@ -54,7 +54,8 @@ def mean(
     level
         Confidence level.
     deff
-        Design effect: variance under the design over that of a simple random sample of the same size.
+        Design effect: variance under the design over that of a simple random sample of the same size; see
+        :func:`csi_lab.sampling.size.design_effect` for a plan's.
     response_rate
         Share of issued addresses that give a completed interview.
     population

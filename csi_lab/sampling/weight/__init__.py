@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from csi_lab.answers import require_columns
 from csi_lab.errors import DataError, SpecError, listed
-from csi_lab.sampling.margins import as_columns, numbers_in, require_columns, row_labels
+from csi_lab.sampling.margins import as_columns, numbers_in, row_labels
 from csi_lab.sampling.matching import design_weights, frame_of
 from csi_lab.sampling.weight.adjustment import AdjustedWeights
 from csi_lab.sampling.weight.known_totals import post_stratify, rake
@@ -156,8 +157,10 @@ def _weights(weights: Any) -> np.ndarray:
         w = np.asarray(weights, dtype=float)
     except (TypeError, ValueError):
         raise DataError("weights are not numbers") from None
-    if w.ndim != 1 or not np.isfinite(w).all():
-        raise DataError(f"weights need one finite number per row; got shape {w.shape}")
+    if w.ndim != 1:
+        raise DataError(f"weights need one number per row; got shape {w.shape}")
+    if not np.isfinite(w).all():
+        raise DataError(f"weights are missing or infinite in {int((~np.isfinite(w)).sum())} of {len(w)} rows")
     if not isinstance(weights, AdjustedWeights) and (w < 0).any():
         raise DataError(f"{int((w < 0).sum())} weights are negative")
     if not w.sum() > 0:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from csi_lab.answers import require_columns
 from csi_lab.errors import CsiLabWarning, DataError, EstimationError, SpecError, listed
-from csi_lab.sampling.margins import Margin, numbers_in, outcome_table, read_margins, require_columns, row_labels
+from csi_lab.sampling.margins import Margin, numbers_in, outcome_table, read_margins, row_labels
 from csi_lab.sampling.matching import frame_of
 from csi_lab.sampling.weight.adjustment import AdjustedWeights, as_adjusted
 from csi_lab.sampling.weight.adjustment_step import Step

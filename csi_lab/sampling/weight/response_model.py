@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import linalg, special
 
-from csi_lab.answers import split_weights
+from csi_lab.answers import require_columns, split_weights
 from csi_lab.errors import DataError, EstimationError, SpecError, listed
-from csi_lab.sampling.margins import as_columns, cells_of, numbers_in, require_columns, row_labels
+from csi_lab.sampling.margins import as_columns, cells_of, numbers_in, row_labels
 from csi_lab.sampling.matching import frame_of
 from csi_lab.sampling.weight.adjustment import as_adjusted
 from csi_lab.sampling.weight.calibration import independent, weighted_squares
