@@ -98,7 +98,7 @@ def test_a_census_without_errors_has_none(people):
 
 
 def test_a_seed_gives_one_result_and_small_blocks_follow_the_same_law(people, monkeypatch):
-    from csi_lab.sampling import error_budget as room
+    from csi_lab.sampling import simulated_field as room
 
     one = error_budget(people, "csi", n=50, noise_sd=3, repeats=40, rng=9)
     again = error_budget(people, "csi", n=50, noise_sd=3, repeats=40, rng=9)

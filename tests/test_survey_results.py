@@ -15,7 +15,7 @@ from csi_lab.plots import _cjk_font
 from csi_lab.rates import satisfaction_rate
 from csi_lab.sampling import estimate, weight
 from csi_lab.sampling.estimate import nested
-from csi_lab.sampling.estimate.results import wald_test
+from csi_lab.sampling.estimate.wald import wald_test
 
 CLUS1 = Design(weights="pw", psu="dnum", population="fpc")
 

@@ -9,8 +9,11 @@ import numpy as np
 import pandas as pd
 
 from csi_lab.errors import SpecError
-from csi_lab.sampling.estimate.linear import ROUNDING, Gaps, Respondents, Sums
-from csi_lab.sampling.estimate.results import COLUMNS, Estimate, Estimates, critical, enumerated
+from csi_lab.sampling.estimate.limits import critical
+from csi_lab.sampling.estimate.respondents import Gaps, Respondents
+from csi_lab.sampling.estimate.results import COLUMNS, Estimate, Estimates
+from csi_lab.sampling.estimate.sums import ROUNDING, Sums
+from csi_lab.sampling.estimate.wording import enumerated
 
 Simple = Literal["means", "totals"] | None
 

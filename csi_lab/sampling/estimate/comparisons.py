@@ -23,9 +23,11 @@ from csi_lab.sampling.estimate.collecting import (
     usable_rows,
     without_degrees,
 )
-from csi_lab.sampling.estimate.linear import ROUNDING, Degrees, Gaps, Respondents, Sums, apart
-from csi_lab.sampling.estimate.results import Difference, Estimate, Estimates, critical
+from csi_lab.sampling.estimate.limits import critical
+from csi_lab.sampling.estimate.respondents import Degrees, Gaps, Respondents
+from csi_lab.sampling.estimate.results import Difference, Estimate, Estimates
 from csi_lab.sampling.estimate.stage_variance import Lonely
+from csi_lab.sampling.estimate.sums import ROUNDING, Sums, apart
 from csi_lab.settings import require_level
 
 

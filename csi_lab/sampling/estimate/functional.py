@@ -15,8 +15,9 @@ from csi_lab.design import Design
 from csi_lab.errors import CsiLabWarning, EstimationError, SpecError
 from csi_lab.moments import Moments
 from csi_lab.sampling.estimate.collecting import only, roots
-from csi_lab.sampling.estimate.linear import Degrees, Gaps, Respondents
-from csi_lab.sampling.estimate.results import COLUMNS, Estimate, Estimates, critical
+from csi_lab.sampling.estimate.limits import critical
+from csi_lab.sampling.estimate.respondents import Degrees, Gaps, Respondents
+from csi_lab.sampling.estimate.results import COLUMNS, Estimate, Estimates
 from csi_lab.sampling.estimate.stage_variance import Lonely
 from csi_lab.settings import require_level
 

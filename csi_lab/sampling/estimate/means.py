@@ -21,9 +21,10 @@ from csi_lab.sampling.estimate.collecting import (
     row_index,
     usable_rows,
 )
-from csi_lab.sampling.estimate.linear import Degrees, Gaps, Respondents, apart
+from csi_lab.sampling.estimate.respondents import Degrees, Gaps, Respondents
 from csi_lab.sampling.estimate.results import Estimate, Estimates
 from csi_lab.sampling.estimate.stage_variance import Lonely
+from csi_lab.sampling.estimate.sums import apart
 from csi_lab.settings import require_level
 
 

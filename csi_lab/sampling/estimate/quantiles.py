@@ -11,9 +11,11 @@ import pandas as pd
 from csi_lab.design import Design
 from csi_lab.errors import SpecError
 from csi_lab.sampling.estimate.collecting import domains_of, named, only, usable_rows, without_degrees
-from csi_lab.sampling.estimate.linear import Degrees, Gaps, Respondents
-from csi_lab.sampling.estimate.results import COLUMNS, Estimate, Estimates, critical, enumerated
+from csi_lab.sampling.estimate.limits import critical
+from csi_lab.sampling.estimate.respondents import Degrees, Gaps, Respondents
+from csi_lab.sampling.estimate.results import COLUMNS, Estimate, Estimates
 from csi_lab.sampling.estimate.stage_variance import Lonely
+from csi_lab.sampling.estimate.wording import enumerated
 from csi_lab.settings import is_number, require_level
 
 # Shares that differ by less are the same: the sum of weights of half the sample may miss one half by its last bit.

@@ -15,9 +15,11 @@ from csi_lab.answers import require_columns
 from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.sampling.estimate.collecting import columns_of, roots, usable_rows
-from csi_lab.sampling.estimate.linear import Degrees, Gaps, Respondents
-from csi_lab.sampling.estimate.results import WaldTest, critical, p_relation, shown, wald_test
+from csi_lab.sampling.estimate.limits import critical
+from csi_lab.sampling.estimate.respondents import Degrees, Gaps, Respondents
 from csi_lab.sampling.estimate.stage_variance import Lonely
+from csi_lab.sampling.estimate.wald import WaldTest, wald_test
+from csi_lab.sampling.estimate.wording import p_relation, shown
 from csi_lab.settings import require_level
 
 INTERCEPT = "(intercept)"

@@ -3,71 +3,22 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
 
 from csi_lab.errors import EstimationError, SpecError
 from csi_lab.percent import percent
+from csi_lab.sampling.estimate.wald import WaldTest, wald_test
+from csi_lab.sampling.estimate.wording import error_shown, p_relation, shown
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-# Labels of one kind that a note names; it counts the rest.
-SHOWN = 12
 COLUMNS = ("estimate", "se", "low", "high", "df", "deff", "deff_replace", "deff_kish", "n")
-
-
-def critical(df: np.ndarray | float, level: float) -> np.ndarray:
-    """Quantile of Student's t that leaves out (1 - level)/2 above; the normal one for infinite df, NaN below 1 df.
-
-    Examples
-    --------
-    >>> critical(np.array([14.0, np.inf]), 0.95).round(4).tolist()
-    [2.1448, 1.96]
-    """
-    df = np.asarray(df, dtype=float)
-    upper = (1 + level) / 2
-    with np.errstate(invalid="ignore"):
-        found = np.where(np.isinf(df), special.ndtri(upper), special.stdtrit(np.where(df > 0, df, 1.0), upper))
-    return np.where(df > 0, found, np.nan)
-
-
-def wilson(share: np.ndarray, n: np.ndarray, quantile: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of Wilson's interval of shares taken from n cases, with a quantile z or t; NaN where n is 0.
-
-    Examples
-    --------
-    >>> [round(float(end), 4) for end in wilson(np.array(67 / 250), np.array(250), 1.959964)]
-    [0.2169, 0.3261]
-    """
-    square = np.square(quantile)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shrink = 1 + square / n
-        centre = (share + square / (2 * n)) / shrink
-        half = quantile * np.sqrt(share * (1 - share) / n + square / (4 * np.square(n))) / shrink
-    # The ends at none and all are 0 and 1 exactly, not up to rounding.
-    low = np.where(share <= 0, 0.0, np.maximum(centre - half, 0.0))
-    high = np.where(share >= 1, 1.0, np.minimum(centre + half, 1.0))
-    return np.where(np.isnan(half), np.nan, low), np.where(np.isnan(half), np.nan, high)
-
-
-def wilson_of_counts(count: Any, n: Any, level: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Shares count/n and the ends of their intervals, elementwise; NaN where n is 0.
-
-    Examples
-    --------
-    >>> [float(v) for v in wilson_of_counts(0, 0, 0.95)]
-    [nan, nan, nan]
-    """
-    count, n = np.asarray(count, dtype=float), np.asarray(n, dtype=float)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = count / n
-    return share, *wilson(share, n, float(special.ndtri(0.5 + level / 2)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,121 +220,6 @@ class Estimates:
     def plot(self, ax: Axes | None = None) -> Axes:
         """Estimates with their intervals, one row each."""
         return _intervals(self.table, self.statistic, self.level, ax)
-
-
-@dataclass(frozen=True)
-class WaldTest:
-    """A test that combinations of estimates are zero: ``f`` with ``df1`` and ``df2`` degrees of freedom, ``p``."""
-
-    f: float
-    df1: float
-    df2: float
-    p: float
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row, raw numbers."""
-        import pandas as pd
-
-        return pd.DataFrame([{"f": self.f, "df1": self.df1, "df2": self.df2, "p": self.p}])
-
-    def __str__(self) -> str:
-        return f"F({self.df1:g}, {self.df2:g}) = {self.f:.3f}, p {p_relation(self.p)}"
-
-    def _repr_html_(self) -> str:
-        return f"<p>{html.escape(str(self))}</p>"
-
-
-def wald_test(
-    contrasts: np.ndarray, estimates: np.ndarray, covariance: np.ndarray, df: float, adjust: bool = True
-) -> WaldTest:
-    """F test that ``contrasts @ estimates`` is zero, see :meth:`Estimates.wald`.
-
-    ``adjust``: reduce F and its degrees of freedom for the number of contrasts; a regression has done so already.
-
-    Raises
-    ------
-    EstimationError
-        If the covariance of the contrasts is singular or no degrees of freedom remain.
-
-    Examples
-    --------
-    >>> print(wald_test(np.eye(1), np.array([2.0]), np.eye(1), 20.0))
-    F(1, 20) = 4.000, p = .059
-    """
-    gap, v = contrasts @ estimates, contrasts @ covariance @ contrasts.T
-    q = len(contrasts)
-    df2 = df - q + 1 if adjust else df
-    if df2 <= 0:
-        raise EstimationError(f"{q} contrasts need more than {q - 1} degrees of freedom; the design has {df:g}")
-    scale = np.sqrt(np.diagonal(v))
-    if not (scale > 0).all() or np.linalg.eigvalsh(v / np.outer(scale, scale))[0] < 1e-10:
-        raise EstimationError("the contrasts have no regular covariance: some depend on others or do not vary")
-    f = float(gap @ np.linalg.solve(v, gap)) / q * (df2 / df if adjust and np.isfinite(df) else 1.0)
-    p = float(special.chdtrc(q, f * q)) if np.isinf(df2) else float(special.fdtrc(q, df2, f))
-    return WaldTest(f, float(q), float(df2), p)
-
-
-def shown(value: float) -> str:
-    """A number for reading: up to six digits, thousands separated.
-
-    Examples
-    --------
-    >>> shown(3989985.4657), shown(0.123456789), shown(644.169398)
-    ('3,989,985', '0.1235', '644.169')
-    """
-    if not np.isfinite(value):
-        return "-"
-    if abs(value) >= 10_000:
-        return f"{value:,.0f}"
-    return f"{value:.3f}" if abs(value) >= 1 else f"{value:.4g}"
-
-
-def error_shown(se: float, value: float) -> str:
-    """A standard error for reading: rounding noise is zero.
-
-    Examples
-    --------
-    >>> error_shown(1.03e-16, 3.0), error_shown(0.5, 3.0)
-    ('0', '0.5')
-    """
-    return "0" if abs(se) <= 1e-12 * abs(value) else shown(se)
-
-
-def enumerated(labels: Iterable[Any]) -> str:
-    """The first labels of rows, and how many more there are.
-
-    Examples
-    --------
-    >>> enumerated([("North", 1), "South"]), enumerated(range(20))[-18:]
-    ('North, 1; South', '10; 11; and 8 more')
-    """
-    names = [", ".join(map(str, label)) if isinstance(label, tuple) else str(label) for label in labels]
-    more = len(names) - SHOWN
-    return "; ".join([*names[:SHOWN], *([f"and {more} more"] if more > 0 else [])])
-
-
-def p_shown(p: float) -> str:
-    """A p-value as text, ``< .001`` where smaller.
-
-    Examples
-    --------
-    >>> p_shown(0.0549), p_shown(1e-9)
-    ('.055', '< .001')
-    """
-    if not np.isfinite(p):
-        return "-"
-    return "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
-
-
-def p_relation(p: float) -> str:
-    """A p-value behind the letter p.
-
-    Examples
-    --------
-    >>> p_relation(0.0549), p_relation(1e-9)
-    ('= .055', '< .001')
-    """
-    return p_shown(p) if p < 0.001 else f"= {p_shown(p)}"
 
 
 def _intervals(table: pd.DataFrame, label: str, level: float, ax: Axes | None) -> Axes:

@@ -14,9 +14,10 @@ from scipy import special
 from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.sampling.estimate.collecting import columns_of, linear_estimates, usable_rows
-from csi_lab.sampling.estimate.linear import Degrees, Gaps, Respondents
-from csi_lab.sampling.estimate.results import Estimates, p_relation
+from csi_lab.sampling.estimate.respondents import Degrees, Gaps, Respondents
+from csi_lab.sampling.estimate.results import Estimates
 from csi_lab.sampling.estimate.stage_variance import Lonely
+from csi_lab.sampling.estimate.wording import p_relation
 from csi_lab.settings import require_level
 
 if TYPE_CHECKING:

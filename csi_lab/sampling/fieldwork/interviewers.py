@@ -11,7 +11,7 @@ from scipy import special
 
 from csi_lab.errors import DataError, EstimationError
 from csi_lab.percent import percent
-from csi_lab.sampling.estimate.linear import apart
+from csi_lab.sampling.estimate.sums import apart
 from csi_lab.sampling.fieldwork.columns import numbers_of, require_present
 from csi_lab.settings import require_level
 

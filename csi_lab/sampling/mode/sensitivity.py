@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from csi_lab.sampling.estimate.results import wilson_of_counts
+from csi_lab.sampling.estimate.limits import wilson_of_counts
 from csi_lab.sampling.mode.decision import RULES, Method
 
 if TYPE_CHECKING:
