@@ -215,6 +215,7 @@ def test_a_deliberate_error_is_part_of_the_lesson(tmp_path):
         ({"m": 1}, "x: unknown parameter 'm'; it has n, share, language, seed, flag, names"),
         ({"langauge": "zh"}, "x: unknown parameter 'langauge'; did you mean 'language'?"),
         ({"n": "five"}, "x: n: wants int (default 5), got 'five' (str)"),
+        ({"seed": -1}, "x: seed: a whole number from 0 is needed, got -1"),
         ({"n": 2.5}, "x: n: wants int (default 5), got 2.5 (float)"),
         ({"n": True}, "x: n: wants int (default 5), got True (bool)"),
         ({"n": None}, "x: n: wants int (default 5), got None (NoneType)"),

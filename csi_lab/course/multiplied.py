@@ -12,6 +12,7 @@ import numpy as np
 
 from csi_lab.errors import DataError, SpecError
 from csi_lab.moments import Moments
+from csi_lab.settings import generator, is_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,13 +53,28 @@ class Multiplied:
         return Moments.from_frame(self.people, weights=self.customers)
 
     def mean(self, value: Any, counts: np.ndarray | None = None) -> Any:
-        """Mean of a value ``(m,)`` of each kind over all customers, or over samples ``counts (..., m)``."""
+        """Mean of a value ``(m,)`` of each kind over all customers, or over samples ``counts (..., m)``.
+
+        Raises
+        ------
+        DataError
+            If there is not one number for each kind.
+        """
         counts = self.customers if counts is None else counts
-        return counts @ np.asarray(value, dtype=float) / counts.sum(axis=-1)
+        return counts @ self._of_kinds(value) / counts.sum(axis=-1)
+
+    def _of_kinds(self, value: Any) -> np.ndarray:
+        try:
+            x = np.asarray(value, dtype=float)
+        except (TypeError, ValueError):
+            x = np.empty(0)
+        if x.shape != self.customers.shape or not np.isfinite(x).all():
+            raise DataError(f"a value needs one finite number for each of the {len(self.customers)} kinds of customers")
+        return x
 
     def sd(self, value: Any) -> float:
         """Standard deviation of a value ``(m,)`` over all customers (divisor N)."""
-        value = np.asarray(value, dtype=float)
+        value = self._of_kinds(value)
         return float(np.sqrt(self.mean((value - self.mean(value)) ** 2)))
 
     def random(self, n: int, rng: np.random.Generator | int, *, times: int | None = None) -> np.ndarray:
@@ -90,12 +106,11 @@ class Multiplied:
         >>> market.random(250, 1, times=3).sum(axis=1).tolist()
         [250, 250, 250]
         """
-        if n != int(n) or not 1 <= n <= self.size:
+        if not is_number(n) or n % 1 or not 1 <= n <= self.size:
             raise SpecError(
-                f"a sample of {n} from {self.size} customers: n must be a whole number from 1 to {self.size}"
+                f"a sample of {n!r} from {self.size} customers: n must be a whole number from 1 to {self.size}"
             )
-        generator = np.random.default_rng(rng)
-        return generator.multivariate_hypergeometric(self.customers, int(n), size=times, method="marginals")
+        return generator(rng).multivariate_hypergeometric(self.customers, int(n), size=times, method="marginals")
 
     def chances(self, value: Any, n: float, odds: float) -> np.ndarray:
         r"""Chance of each kind to answer an open invitation, so that n answers are expected.
@@ -134,7 +149,7 @@ class Multiplied:
             raise DataError("all customers have the same value, so that answering cannot depend on it")
         if not 0 < n < self.size or not (np.isfinite(odds) and odds > 0):
             raise SpecError(f"n={n!r} must lie between 0 and {self.size}, and odds={odds!r} must be positive")
-        slope = np.log(odds) * (np.asarray(value, dtype=float) - self.mean(value)) / spread
+        slope = np.log(odds) * (self._of_kinds(value) - self.mean(value)) / spread
         share = n / self.size
         middle, reach = logit(share), np.abs(slope).max() + 1
         level = brentq(lambda a: self.mean(expit(a + slope)) - share, middle - reach, middle + reach, xtol=1e-12)
@@ -152,6 +167,11 @@ class Multiplied:
         rng, times
             As in :meth:`random`.
 
+        Raises
+        ------
+        DataError, SpecError
+            If the chances are not one for each kind, or not from 0 to 1.
+
         Examples
         --------
         >>> import csi_lab as csi
@@ -159,8 +179,11 @@ class Multiplied:
         >>> market.volunteers(market.chances(market.people["CUSA1"], 100_000, 1.2), 1).shape
         (250,)
         """
+        p = self._of_kinds(chances)
+        if (p < 0).any() or (p > 1).any():
+            raise SpecError(f"chances must lie from 0 to 1, got {p.min():g} to {p.max():g}")
         size = None if times is None else (times, len(self.customers))
-        return np.random.default_rng(rng).binomial(self.customers, chances, size=size)
+        return generator(rng).binomial(self.customers, p, size=size)
 
     def rows(self, counts: np.ndarray, rng: np.random.Generator | int) -> pd.DataFrame:
         """The answers of a sample ``counts (m,)``, one row per customer in random order.
@@ -219,7 +242,7 @@ class Multiplied:
 
     def _order(self, counts: np.ndarray, rng: np.random.Generator | int) -> np.ndarray:
         kinds = np.repeat(np.arange(len(counts), dtype=np.uint32), counts)
-        np.random.default_rng(rng).shuffle(kinds)
+        generator(rng).shuffle(kinds)
         return kinds
 
     @cached_property
@@ -238,7 +261,8 @@ class Multiplied:
     def __str__(self) -> str:
         few, most = self.customers.min(), self.customers.max()
         each = f"{few:,}" if few == most else f"{few:,} to {most:,}"
-        left = f"; {self.left_out} rows of the study left out (missing answers or weight zero)" if self.left_out else ""
+        rows = f"{self.left_out} row{'s' * (self.left_out != 1)} of the study"
+        left = f"; {rows} left out (missing answers or weight zero)" if self.left_out else ""
         return f"{self.size:,} customers: {len(self.people)} kinds with {each} customers each{left}"
 
     __repr__ = __str__
@@ -287,7 +311,7 @@ def multiplied(survey: Survey, customers: int, *, items: Sequence[str] | None = 
         raise DataError(
             f"{len(people)} rows of {len(survey.frame)} have answers to all {len(chosen)} items; two are needed"
         )
-    if customers != int(customers) or not len(people) <= customers < LARGEST:
+    if not is_number(customers) or customers % 1 or not len(people) <= customers < LARGEST:
         raise SpecError(
             f"customers={customers!r}: a whole number from {len(people)}, the complete rows, to less than {LARGEST:,}"
         )

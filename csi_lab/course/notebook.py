@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PARAMETERS = "parameters"
 INJECTED = "injected-parameters"
+SEED = "seed"
 PLAIN = (type(None), bool, int, float, str, list, dict)
 
 
@@ -142,7 +143,7 @@ def parameters(notebook: NotebookNode, where: str = "the notebook") -> dict[str,
 
 
 def misfits(known: Mapping[str, Parameter], given: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the values given to a notebook: names it does not know, values of another type."""
+    """What is wrong with the values given: unknown names, values of another type, a seed that is none."""
     problems = []
     for name, value in given.items():
         if name not in known:
@@ -160,6 +161,8 @@ def misfits(known: Mapping[str, Parameter], given: Mapping[str, Any]) -> list[st
                 f"{name}: wants {wanted} (default {known[name].default!r}), got {value!r} ({type(value).__name__})"
                 + ("; to give it as text, quote it twice: -p " + f"{name}='\"{value}\"'" if wanted == "str" else "")
             )
+        elif name == SEED and isinstance(value, int) and value < 0:
+            problems.append(f"{name}: a whole number from 0 is needed, got {value!r}")
     return problems
 
 

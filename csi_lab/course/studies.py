@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from csi_lab.errors import CsiLabError, CsiLabWarning, SpecError
+from csi_lab.settings import generator
 
 if TYPE_CHECKING:
     from csi_lab.study.stated import Stated
@@ -161,6 +162,11 @@ def in_halves(
     Halves
         Without values when a half is too small or has no solution; ``why`` says so.
 
+    Raises
+    ------
+    SpecError
+        If the seed is no whole number from 0.
+
     Examples
     --------
     >>> import csi_lab as csi
@@ -195,7 +201,7 @@ def _sides(survey: Survey, seed: int) -> tuple[np.ndarray, str]:
     nested = [column for column in (design.strata, design.primary) if column is not None]
     unit = frame.groupby(nested, dropna=False).ngroup().to_numpy() if design.psu else rows
     first = np.unique(unit, return_index=True)[1]
-    order = np.random.default_rng(seed).permutation(len(first))
+    order = generator(seed).permutation(len(first))
     # In the order of the strata, and within each as shuffled: every other unit goes to the other half.
     order = order[np.argsort(stratum[first][order], kind="stable")]
     side = np.empty(len(first), dtype=int)

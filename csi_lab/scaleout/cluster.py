@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -140,8 +141,10 @@ def connected(client: Any = None, workers: int | None = None) -> Iterator[Any]:
     elif workers is not None and workers < 1:
         raise SpecError(f"workers={workers!r}: one or more are needed")
     else:
+        # On a busy machine workers take their time to end, which is no news and would be stored in a report.
+        quiet = {"silence_logs": logging.ERROR, "dashboard_address": ":0"}
         with (
-            LocalCluster(n_workers=workers, processes=True, threads_per_worker=1, dashboard_address=":0") as cluster,
+            LocalCluster(n_workers=workers, processes=True, threads_per_worker=1, **quiet) as cluster,
             Client(cluster) as own,
         ):
             _require_worker(own)
