@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -137,6 +138,33 @@ def test_cleaning_twice_is_cleaning_once(frame, design):
     second = decide(once, again, RULES, design=log.design_after)
     assert (second.n, second.nobody, len(second.removed), len(second.answers)) == (7, 1, 0, 0)
     pd.testing.assert_frame_equal(second.apply(once), once)
+
+
+def test_replaying_a_log_reproduces_the_cleaned_data(frame):
+    """A log that was stored, applied to the raw data read again, gives the same frame."""
+    log = decide(frame, checks(frame), RULES, id="phone", design=csi.Design(weights="w", strata="region", psu="town"))
+    again = pickle.loads(pickle.dumps(log))
+    raw = pickle.loads(pickle.dumps(frame))
+    pd.testing.assert_frame_equal(again.apply(raw), log.apply(frame))
+    pd.testing.assert_frame_equal(again.drop(raw), log.drop(frame))
+    assert str(again) == str(log)
+
+
+def test_the_saved_tables_alone_reproduce_the_cleaned_data(frame, tmp_path):
+    """Rows removed and answers set missing as the files say, with nothing but pandas."""
+    log = decide(frame, checks(frame), RULES)
+    log.save(tmp_path)
+    table = {name: pd.read_csv(tmp_path / f"{name}.csv", encoding="utf-8-sig") for name in log.tables()}
+    people = table["respondents"].set_index("row")
+    cleaned = frame.loc[people.index[people["action"] != "remove"]].copy()
+    for row, item in table["answers"][["row", "item"]].itertuples(index=False):
+        cleaned.loc[row, item] = np.nan
+    pd.testing.assert_frame_equal(cleaned, log.drop(frame))
+    counts = table["summary"].set_index("count")["value"]
+    assert (counts["respondents"], counts["remaining"]) == (len(frame), len(cleaned))
+    assert counts["removed"] == (people["action"] == "remove").sum() == 1
+    assert counts["answers set missing"] == len(table["answers"]) == 2
+    assert table["rules"]["rule"].tolist() == [str(rule) for rule in RULES]
 
 
 def test_the_data_given_stay_as_they_are(frame):

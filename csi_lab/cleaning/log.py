@@ -202,8 +202,25 @@ class CleaningLog:
         return self._returned(data, result, "left out", weighted=self.design.weights is not None)
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """All tables of the log by name; empty ones are left out."""
+        """All tables of the log by name; empty ones are left out.
+
+        ``respondents`` and ``answers`` say all that was done: with them the cleaning can be repeated without this
+        package. ``summary`` holds the counts, ``rules`` the rules given, also those that never held.
+        """
+        import pandas as pd
+
+        counts = {
+            "respondents": self.n,
+            "remaining": self.n_remaining,
+            "removed": len(self.removed),
+            "to review": len(self.to_review),
+            "answers set missing": len(self.answers),
+            "share of the weight remaining": self.weight_remaining,
+            "rows of weight zero before": self.nobody,
+        }
         named = {
+            "summary": pd.DataFrame({"value": pd.Series(counts, dtype=object)}).rename_axis("count"),
+            "rules": pd.DataFrame({"rule": self.rules}),
             "respondents": self.respondents.rename_axis(self.respondents.index.name or "row"),
             "decisions": self.table,
             "checks": self.checks,
@@ -238,7 +255,7 @@ class CleaningLog:
         >>> log = csi.cleaning.decide(survey, csi.cleaning.longstring(survey))
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     [path.name for path in log.save(folder)]
-        ['respondents.csv', 'decisions.csv', 'checks.csv', 'tables.xlsx']
+        ['summary.csv', 'rules.csv', 'respondents.csv', 'decisions.csv', 'checks.csv', 'tables.xlsx']
         """
         # Writing files is the business of an upper floor; estimators and checks know no files.
         from csi_lab.course.export import save_tables
