@@ -139,6 +139,23 @@ def test_the_wald_test_of_one_contrast_is_a_squared_t(clus1):
     assert wald_test(np.eye(2), np.zeros(2), np.eye(2), np.inf).p == 1
 
 
+def test_domains_are_tested_together_with_the_degrees_of_all(clus1):
+    """W (d - q + 1)/(q d) by hand, d of the districts that any domain reaches and not of the smallest domain."""
+    found = estimate.mean(clus1, "api00", CLUS1, by="stype")
+    assert found.table["df"].min() < 14
+    c, v = np.array([[-1.0, 1, 0], [0, -1, 1]]), found.covariance.to_numpy()
+    gap = c @ found.table["estimate"].to_numpy()
+    w = gap @ np.linalg.inv(c @ v @ c.T) @ gap
+    test = found.wald()
+    assert (test.f, test.df1, test.df2) == pytest.approx((w / 2 * 13 / 14, 2, 13), rel=1e-10)
+    two = estimate.mean(clus1[clus1["stype"] != "M"], "api00", CLUS1, by="stype").wald()
+    pair = estimate.difference(clus1[clus1["stype"] != "M"], "api00", CLUS1, by="stype", between=("E", "H"))
+    # The t test takes one degree more for its second mean, as R's svyttest does.
+    assert (two.f, two.df2) == pytest.approx((pair.t**2, pair.df + 1), rel=1e-10)
+    shares = estimate.proportion(clus1, "stype", CLUS1, by="sch.wide").wald(np.eye(1, 6))
+    assert shares.df2 == 14
+
+
 def test_independence_of_a_simple_random_sample_is_pearsons_test():
     """Multinomial covariance with n - 1 makes every design effect n/(n - 1) under exact independence."""
     frame = pd.DataFrame({"a": np.repeat(["x", "y"], 60), "b": np.tile(["p", "q", "r"], 40)})

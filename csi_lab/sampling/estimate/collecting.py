@@ -118,7 +118,9 @@ def collected(
     notes = (*notes, *people.said_of_degrees([sums.rows for sums, _, _ in own]), *without_degrees(index, df))
     parts = (value, error, value - half, value + half, df, *deffs, kish, n)
     table = pd.DataFrame(dict(zip(COLUMNS, parts, strict=True)), index=index)
-    return Estimates(what, table, pd.DataFrame(covariance, index=index, columns=index), level, "t", notes)
+    rows = own[0][0].rows if len(own) == 1 else np.unique(np.concatenate([sums.rows for sums, _, _ in own]))
+    matrix = pd.DataFrame(covariance, index=index, columns=index)
+    return Estimates(what, table, matrix, level, "t", notes, test_df=people.degrees(rows))
 
 
 def known_errors(error: np.ndarray, df: np.ndarray, size: np.ndarray) -> np.ndarray:

@@ -157,6 +157,7 @@ def of(
         "t",
         (*people.notes, *notes),
         influence,
+        df_,
     )
     return only(found, "function", str(labels[0]) if names is not None else "moments") if not theta.shape else found
 

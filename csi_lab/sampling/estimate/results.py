@@ -138,6 +138,8 @@ class Estimates:
         As in :class:`Estimate`.
     influence
         Influence values ``(rows, k)``, where they were asked for.
+    test_df
+        Degrees of freedom of tests that take several rows together: those of all respondents used in any row.
     """
 
     statistic: str
@@ -147,6 +149,7 @@ class Estimates:
     interval: str = "t"
     notes: tuple[str, ...] = ()
     influence: np.ndarray | None = None
+    test_df: float = np.nan
 
     def to_frame(self) -> pd.DataFrame:
         """The table, raw numbers."""
@@ -157,8 +160,8 @@ class Estimates:
 
         .. math:: F = \frac{(C\theta)' (C V C')^{-1} C\theta}{q} \cdot \frac{d - q + 1}{d}
 
-        with q contrasts and d degrees of freedom of the design (the smallest among the estimates), against F(q,
-        d - q + 1).
+        with q contrasts and d degrees of freedom, against F(q, d - q + 1). d are those of all domains together
+        (``test_df``; as Stata's ``test`` after ``over()``), not those of the smallest domain.
 
         Parameters
         ----------
@@ -198,9 +201,7 @@ class Estimates:
                 raise SpecError(f"contrasts must be rows of {k} numbers each, got {contrasts!r}") from None
         if c.ndim != 2 or c.shape[1] != k or not len(c) or not np.isfinite(c).all():
             raise SpecError(f"contrasts need shape (q, {k}), one coefficient per estimate; got {c.shape}")
-        return wald_test(
-            c, self.table["estimate"].to_numpy(), self.covariance.to_numpy(), float(self.table["df"].min())
-        )
+        return wald_test(c, self.table["estimate"].to_numpy(), self.covariance.to_numpy(), self.test_df)
 
     def __str__(self) -> str:
         t = self.table

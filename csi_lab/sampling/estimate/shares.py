@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -120,4 +121,4 @@ def _bounded(found: Estimates, interval: Ends) -> Estimates:
     if interval != "wilson":
         low, high = np.where(edge, np.nan, low), np.where(edge, np.nan, high)
     table = t.assign(low=low, high=high)
-    return Estimates(found.statistic, table, found.covariance, found.level, interval, notes)
+    return replace(found, table=table, interval=interval, notes=notes)
