@@ -251,6 +251,13 @@ def test_kappa_variance_has_the_closed_form_for_two_categories(kappa, p):
     assert plan.exact == pytest.approx(closed / 0.05**2, rel=1e-10)
 
 
+def test_a_rare_category_is_warned_of_when_raters_are_planned():
+    """385 cases for a width of 0.2, of which 1 % are 3.8: too few for the large-sample variance."""
+    plan = size.kappa(0, [0.99, 0.01], width=0.2)
+    assert f"only {plan.exact * 0.01:.1f} cases of the rarest category" in str(plan)
+    assert not size.kappa(0.7, [0.5, 0.5], width=0.2).remarks
+
+
 def test_kappa_size_gives_the_standard_error_that_the_estimator_reports():
     p, kappa, n = np.array([0.2, 0.3, 0.5]), 0.5, 1000
     table = n * (np.outer(p, p) * (1 - kappa) + np.diag(kappa * p))

@@ -22,6 +22,7 @@ from csi_lab.sampling.size.sample_size import (
     quantile,
     refuse,
 )
+from csi_lab.sampling.size.single import FEWEST_EXPECTED
 
 # Sizes are searched up to here.
 LARGEST = 1e9
@@ -218,7 +219,8 @@ def kappa(
     Returns
     -------
     SampleSize
-        ``n`` counts cases rated by both, 2 at least; a remark says where they are few for the large-sample variance.
+        ``n`` counts cases rated by both, 2 at least; remarks say where they, or those of the rarest category, are few
+        for the large-sample variance.
 
     Raises
     ------
@@ -254,9 +256,11 @@ def kappa(
     words = {"expected": f"{expected:g}", "shares": ", ".join(f"{share:g}" for share in p), aim: f"{target:g}"}
     if aim == "width":
         words["level"] = f"{percent(level)}"
+    n0 = (factor * spread / target) ** 2
+    rarest = n0 * float(p.min())
     return planned(
         "Cohen's kappa",
-        (factor * spread / target) ** 2,
+        n0,
         partial(_root_law, factor * spread),
         aim=aim,
         target=target,
@@ -264,6 +268,9 @@ def kappa(
         assumptions=words,
         response_rate=response_rate,
         unit="cases rated by both",
+        remarks=()
+        if rarest >= FEWEST_EXPECTED
+        else (f"only {rarest:.1f} cases of the rarest category are expected: the interval will not hold its level",),
         approximation="the large-sample variance of kappa",
     )
 

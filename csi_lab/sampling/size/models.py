@@ -16,6 +16,7 @@ from csi_lab.errors import SpecError
 from csi_lab.model import PathModel
 from csi_lab.sampling.size.agreement import AT_ONCE, smallest
 from csi_lab.sampling.size.sample_size import (
+    INK,
     Achieved,
     SampleSize,
     curve_picture,
@@ -84,7 +85,7 @@ class Power:
     def plot(self, ax: Axes | None = None) -> Axes:
         """Power against the number of interviews."""
         ax = curve_picture(self.curve, "power of the test", "respondents, n", ax)
-        ax.plot([self.n], [self.value], "o", color="#1f2933")
+        ax.plot([self.n], [self.value], "o", color=INK)
         ax.annotate(
             f"{self.value:.3f} at n = {self.n:,}", (self.n, self.value), xytext=(8, -12), textcoords="offset points"
         )
