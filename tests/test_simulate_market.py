@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -657,6 +658,22 @@ def test_codebook_says_what_every_column_means(market):
     assert set(book["table"]) == {path.stem for path in BROADBAND.glob("*.csv")} - {"codebook"} | {"register"}
     unexplained = book[book["en"].isna() | book["zh"].isna()]
     assert unexplained.empty, unexplained[["table", "column"]].to_string()
+
+
+def test_the_card_leads_from_the_names_of_the_course_to_files_and_its_changes_of_the_truth_are_possible(tmp_path):
+    card = (BROADBAND / "README.md").read_text(encoding="utf-8")
+    english, chinese = card.split("# 数据说明")
+    names = ["ccsi", "panel", "frame", "firm", "journey", "shop", "kano", "servqual", "complaints", "fg"]
+    for name in names:
+        (line,) = (row for row in english.splitlines() if row.startswith(f"| `{name}_sim` |"))
+        files = re.findall(r"`([a-z_]+\.(?:csv|yaml))`", line.split("|")[2])
+        assert files
+        assert all((BROADBAND / file).is_file() for file in files)
+        assert f"`{name}_sim`" in chinese
+    tables = {path.name for path in BROADBAND.glob("*.csv")} - {"codebook.csv"}
+    assert all(f"`{table}`" in english for table in tables)
+    (tmp_path / "changes.yaml").write_text(re.search(r"```yaml\n(.*?)```", card, re.DOTALL)[1], encoding="utf-8")
+    assert len(csi.simulate.make_market(tmp_path / "changes.yaml", customers=300, rng=1).register) == 300
 
 
 def test_the_study_loads_with_its_design_and_hostile_answers():
