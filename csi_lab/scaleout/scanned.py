@@ -198,8 +198,10 @@ class Scan:
     def segment_units(self, column: str) -> dict[str, Units]:
         """The units of each segment: all primary units of the design, those without a row of it included.
 
-        Respondents drawn one by one are dealt into random groups segment by segment. Where these did not fit into
-        memory, a segment is a single unit, which has no interval.
+        Respondents drawn one by one are dealt into random groups segment by segment. Within strata, a segment's share
+        of each stratum is chance too: group g of a stratum is the group g of all its segments, and a segment has in it
+        whom it has, possibly nobody. Where groups did not fit into memory, a segment is a single unit, which has no
+        interval.
 
         Raises
         ------
@@ -210,6 +212,9 @@ class Scan:
             raise SpecError(f"the pass kept no sums by {column!r}; it kept {list(self.by)}: name it in by=")
         parted = self.sums.keyed[self.by.index(column) + (self.sums.dealt is None)]
         found: dict[str, Units] = {}
+        everybody: dict[Label, np.ndarray] = {}
+        for key, cell in parted.items():
+            everybody[key[:-1]] = everybody.get(key[:-1], 0) + np.atleast_1d(cell.n)
         for label in sorted({key[-1] for key in parted}):
             own = {key[:-1]: _dealt(cell) if self.grouped else cell for key, cell in parted.items() if key[-1] == label}
             n = sum(int(np.sum(cell.n)) for cell in own.values())
@@ -217,7 +222,7 @@ class Scan:
                 continue
             if self.grouped:
                 total = _sum(cell.pooled for cell in own.values())
-                found[label] = self._groups(self._moments(total, 0), own)
+                found[label] = self._groups(self._moments(total, 0), own, everybody if self.design.strata else None)
             else:
                 cells = {key: own.get(key, cell.blank) for key, cell in self.sums.keyed[0].items()}
                 found[label] = self._primary(self._moments(_sum(cells.values()), 0), cells)
@@ -347,19 +352,23 @@ class Scan:
             self.recipe.weights is not None,
         )
 
-    def _groups(self, point: Moments, dealt: Mapping[Label, Cell]) -> Units:
+    def _groups(
+        self, point: Moments, dealt: Mapping[Label, Cell], everybody: Mapping[Label, np.ndarray] | None = None
+    ) -> Units:
         """Random groups as units, within strata where there are any. A group that nobody was dealt to is none.
 
-        How many rows a group was dealt is chance and no news of the population: each group is given the weight of the
-        mean group, by adding or taking away average rows. Totals of a stratum stay what they are.
+        How many rows a group was dealt is chance and no news of the population: each group is brought to the size of
+        the mean group, by adding or taking away average rows. Totals of a stratum stay what they are. ``everybody``
+        holds the sizes ``(g,)`` of the groups where the sums are those of a part of their rows.
         """
         filled = {key: cell for key, cell in sorted(dealt.items()) if cell.n.any()}
-        keep = [cell.n > 0 for cell in filled.values()]
         cells = list(filled.values())
+        size = [cell.n if everybody is None else everybody[key] for key, cell in filled.items()]
+        keep = [n > 0 for n in size]
         table = np.concatenate(
             [
-                _levelled(_table(np.asarray(c.weight, float)[k], c.sums[k], c.products[k]))
-                for c, k in zip(cells, keep, strict=True)
+                _levelled(_table(np.asarray(c.weight, float)[k], c.sums[k], c.products[k]), n[k])
+                for c, n, k in zip(cells, size, keep, strict=True)
             ]
         )
         sizes = np.concatenate([c.n[k] for c, k in zip(cells, keep, strict=True)])
@@ -433,10 +442,13 @@ def _pattern(known: np.ndarray, cell: Cell, names: Sequence[str]) -> Pattern:
     return Pattern(observed, missing, Units(about, None, None, table, zero, zero, np.zeros(1), ("all",)), zero)
 
 
-def _levelled(table: np.ndarray) -> np.ndarray:
-    """Groups ``(u, q)``, their weight first, brought to the same weight by average rows of the stratum."""
-    total = table.sum(axis=0)
-    return table - np.outer(table[:, 0] - total[0] / len(table), total / total[0])
+def _levelled(table: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Groups ``(u, q)`` of ``size (u,)`` rows, brought to the same size by average rows of the stratum.
+
+    The sum of squares of what is left of z over groups then is, but for chance, that of z over rows about the mean of
+    the stratum: the linearised variance, whatever is weighted and whatever part of the rows the sums are of.
+    """
+    return table - np.outer(size - size.mean(), table.sum(axis=0) / size.sum())
 
 
 def _table(weight: np.ndarray, sums: np.ndarray, products: np.ndarray) -> np.ndarray:

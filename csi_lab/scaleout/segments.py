@@ -89,7 +89,6 @@ def index_by_segment(
     member = np.ones((len(items), 1))
 
     def index(moments: Moments) -> np.ndarray:
-        require_means_inside(moments, low, high)
         return index_values((moments.mean - low) / (high - low), v, member)
 
     kept = (found.scan if isinstance(found, StreamedSurvey) else found).complete_on(items)
@@ -100,6 +99,8 @@ def index_by_segment(
     seed = int(rng.integers(2**63)) if isinstance(rng, np.random.Generator) else rng
     for name, own in units.items():
         names.append(name)
+        # Draws are not asked: those of a few rows, brought to the same size, may lie beyond the scale.
+        require_means_inside(own.point, low, high)
         estimate = float(index(own.point)[0])
         row = {"estimate": estimate, "se": np.nan, "low": np.nan, "high": np.nan, "n": int(own.rows)}
         if own.count - len(own.labels) > 0 and np.bincount(own.stratum).min() > 1:
