@@ -92,7 +92,8 @@ def test_units_and_direction_change_nothing_but_the_sign():
 
 def test_a_census_and_a_sample_without_error_are_worth_the_population():
     assert data_defect(72, 72, sd=15, n=500, population=500).effective_n == 500
-    assert "all 500 answered" in str(data_defect(72, 72, sd=15, n=500, population=500))
+    everybody = data_defect(72, 72, sd=15, n=500, population=500)
+    assert repr(everybody) == str(everybody) == "all 500 answered: no error"
     assert data_defect(72, 72, sd=15, n=50, population=500).effective_n == 500
 
 
@@ -101,6 +102,7 @@ def test_a_census_and_a_sample_without_error_are_worth_the_population():
     [
         ({"sd": 0.0}, SpecError, "sd=0.0 is not positive"),
         ({"sd": math.nan, "estimate": "74"}, SpecError, "(?s)estimate='74'.*sd=nan"),
+        ({"estimate": True, "truth": None}, SpecError, "(?s)estimate=True is not.*truth=None is not"),
         ({"n": 0}, SpecError, "n=0 does not lie between 1 and population=9000"),
         ({"n": 9_001}, SpecError, "n=9001 does not lie"),
         ({"n": 10.5}, SpecError, "n=10.5 is not a whole number"),
@@ -189,6 +191,20 @@ def test_samples_and_markets_that_cannot_be_are_refused(survey, market, value, t
     for n, odds in ((0, 1.2), (1_000_000, 1.2), (1_000, 0.0), (1_000, math.nan)):
         with pytest.raises(SpecError, match="must be positive"):
             market.chances(value, n, odds)
+    for size in ("many", None, True):
+        with pytest.raises(SpecError, match="whole number from"):
+            market.random(size, 1)
+        with pytest.raises(SpecError, match="the complete rows, to less than"):
+            multiplied(survey, size)
+    for kinds in ([1.0, 2.0], ["a"] * 250, [np.nan] * 250):
+        with pytest.raises(DataError, match="one finite number for each of the 250 kinds"):
+            market.mean(kinds)
+        with pytest.raises(DataError, match="one finite number for each of the 250 kinds"):
+            market.volunteers(kinds, 1)
+    with pytest.raises(SpecError, match="chances must lie from 0 to 1, got 2 to 2"):
+        market.volunteers([2.0] * 250, 1)
+    with pytest.raises(SpecError, match="rng=-1 must be a whole number"):
+        market.random(10, -1)
     with pytest.raises(DataError, match="same value"):
         market.chances(np.ones(250), 1_000, 1.2)
     with pytest.raises(SpecError, match="files=0"):
@@ -202,10 +218,18 @@ def test_the_lesson_is_true_on_a_weighted_study_and_without_self_selection(weigh
     said = play(LESSON, study=str(weighted), odds=1.0, **SMALL)
     assert "8 rows of the study left out" in said
     assert "here little of it is bias" in said
+    assert "same bias" not in said
+    assert "Bias does not fall" not in said
+    assert "(odds 1), volunteers are like a random sample" in said
     assert "All covariances are the same to the last bit" in said
     assert " nan" not in said
 
 
 def test_the_lesson_refuses_sizes_that_do_not_grow():
-    with pytest.raises(SpecError, match="20 <= small < middle < large < customers: 50, 500, 400, 50000"):
-        play(LESSON, **SMALL | {"large": 400})
+    for wrong, words in (
+        ({"large": 400}, "50, 500, 400, 50000"),
+        ({"odds": 0.0}, "odds=0"),
+        ({"workers": 0}, "workers=0"),
+    ):
+        with pytest.raises(SpecError, match=f"20 <= small < middle < large < customers, .*: .*{words}"):
+            play(LESSON, **SMALL | wrong)
