@@ -281,6 +281,14 @@ def test_probabilities_of_three_stages_multiply():
     assert (sample.frame["unit_2"] == outlets["outlet"]).all()
 
 
+def test_whole_numbers_written_with_a_point_are_whole_numbers():
+    """10.0 comes out of a division: the same draw, the same record."""
+    stages = [Stage("town", n=2), Stage(None, n=3)], [Stage("town", n=2.0), Stage(None, n=np.float64(3))]
+    one, other = (select.multistage(register(), part, 1) for part in stages)
+    assert str(one) == str(other)
+    assert one.record.asked == other.record.asked == 6
+
+
 def test_sizes_per_stratum_are_kept():
     given = pd.Series({"north": 5, "south": 2})
     assert select.stratified(register(), "province", given, rng=1).record.table["drawn"].to_dict() == given.to_dict()
@@ -538,6 +546,8 @@ def test_unusable_registers_are_refused_with_all_that_is_wrong():
         select.simple_random(frame.iloc[:0], 1, 1)
     with pytest.raises(DataError, match="DataFrame"):
         select.simple_random([1, 2, 3], 1, 1)
+    with pytest.raises(DataError, match=r"got Sample; its rows are in \.frame"):
+        select.simple_random(select.simple_random(frame.assign(customer=range(60)), 9, 1), 3, 1)
     with pytest.raises(DataError, match="share a name"):
         select.simple_random(pd.DataFrame([[1, 2]], columns=["a", "a"]), 1, 1)
     with pytest.raises(DataError, match=r"missing in 1 rows[\s\S]*more than once"):

@@ -91,7 +91,8 @@ def row_order(frame: Any, id: str | None = None) -> np.ndarray:
     [1, 2, 0]
     """
     if not hasattr(frame, "columns") or not hasattr(frame, "iloc"):
-        raise DataError(f"the register must be a DataFrame with one row per unit, got {type(frame).__name__}")
+        rows = "; its rows are in .frame" if hasattr(frame, "frame") else ""
+        raise DataError(f"the register must be a DataFrame with one row per unit, got {type(frame).__name__}{rows}")
     problems = []
     twice = sorted({str(c) for c in frame.columns[frame.columns.duplicated()]})
     if twice:

@@ -80,7 +80,7 @@ class Stage:
             for label, k in self.n.items():
                 whole(k, f"n of stratum {label!r}")
         elif self.n is not None:
-            whole(self.n, "n")
+            object.__setattr__(self, "n", whole(self.n, "n"))
         if self.method not in STAGE_METHODS:
             raise SpecError(f"stage method {self.method!r} is unknown; use one of {list(STAGE_METHODS)}")
         if self.size is not None and self.method not in BY_SIZE:
