@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from conftest import REFERENCE, ecsi_mobile, read_reference
 
-from csi_lab import CsiLabWarning, DataError, EstimationError, PathModel, SpecError
+from csi_lab import DataError, EstimationError, PathModel, SpecError
 from csi_lab.moments import Moments
-from csi_lab.sem import cb_semopy
+from csi_lab.sem import cb_semopy, cb_semopy_search
 from csi_lab.sem.cb_engine import fisher_scoring
 from csi_lab.sem.cb_sample import Sample
 from csi_lab.sem.cb_specification import Row, Specification, specification
@@ -35,6 +35,10 @@ def holzinger() -> pd.DataFrame:
 def answers(holzinger, mobi) -> dict[str, pd.DataFrame]:
     frames = {"hs_cfa_ml": holzinger, "mobi_cfa": mobi, "mobi_ecsi_sem": mobi}
     return {case: frames[case][list(model.items)] for case, model in CASES.items()}
+
+
+def theta_of(*asked, **settings) -> np.ndarray:
+    return cb_semopy.solve(*asked, **settings).theta
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +96,7 @@ def test_standardised_constructs_agree_with_lavaan(answers):
     table = pd.DataFrame(**read_reference("cbsem/hs_cfa_ml.json")["estimates"])
     theirs = {(*sorted((r.lhs, r.rhs)), r.op): r.std for r in table.rename(columns={"std.lv": "std"}).itertuples()}
     spec = specification(HS, identification="variance")
-    ours = cb_semopy.fit_theta(spec, covariance(answers["hs_cfa_ml"]), 301)
+    ours = theta_of(spec, covariance(answers["hs_cfa_ml"]), 301)
     expected = [theirs[(*sorted((row.lhs, row.rhs)), row.op)] for row in spec.first]
     assert np.abs(ours - expected).max() < 1e-5
 
@@ -118,7 +122,7 @@ def test_agrees_with_our_engine(answers, solved, case):
 def test_agrees_with_our_engine_on_every_kind_of_row(answers, model, settings):
     frame = answers["hs_cfa_ml"] * np.array([1, 10, 0.1, 1, 1, 3, 1, 2, 0.5])
     spec = specification(model, **settings)
-    assert cb_semopy.fit_theta(spec, covariance(frame), 301) == pytest.approx(fisher(spec, frame), rel=1e-6, abs=1e-8)
+    assert theta_of(spec, covariance(frame), 301) == pytest.approx(fisher(spec, frame), rel=1e-6, abs=1e-8)
 
 
 @pytest.mark.parametrize("case", list(CASES))
@@ -136,7 +140,7 @@ def test_the_public_fit_offers_it_as_an_engine(answers, case):
 def test_a_row_added_to_the_specification_is_estimated(answers):
     spec = specification(HS).with_rows([Row("Lambda", "visual", "=~", "x9")])
     frame = answers["hs_cfa_ml"]
-    assert cb_semopy.fit_theta(spec, covariance(frame), 301) == pytest.approx(fisher(spec, frame), rel=1e-6, abs=1e-8)
+    assert theta_of(spec, covariance(frame), 301) == pytest.approx(fisher(spec, frame), rel=1e-6, abs=1e-8)
 
 
 def test_three_items_are_fitted_exactly():
@@ -153,7 +157,7 @@ def test_three_items_are_fitted_exactly():
 
 def test_an_item_scored_the_other_way_has_a_negative_loading():
     s = implied({"f": [1.0, -1.5, 2.0, 0.7]}, np.array([[2.0]]))
-    theta = cb_semopy.fit_theta(specification(PathModel({"f": ["a", "b", "c", "d"]})), s, 100)
+    theta = theta_of(specification(PathModel({"f": ["a", "b", "c", "d"]})), s, 100)
     assert theta == pytest.approx([-1.5, 2.0, 0.7, 1, 1, 1, 1, 2], abs=1e-7)
 
 
@@ -182,8 +186,8 @@ def test_order_of_the_items_does_not_matter(answers):
     frame = answers["hs_cfa_ml"]
     turned = PathModel({c: HS.constructs[c] for c in ("speed", "visual", "textual")})
     a, b = specification(HS), specification(turned)
-    ours = dict(zip((row.key for row in a.first), cb_semopy.fit_theta(a, covariance(frame), 301), strict=True))
-    other = cb_semopy.fit_theta(b, covariance(frame[list(turned.items)]), 301)
+    ours = dict(zip((row.key for row in a.first), theta_of(a, covariance(frame), 301), strict=True))
+    other = theta_of(b, covariance(frame[list(turned.items)]), 301)
     assert other == pytest.approx([ours[row.key] for row in b.first], abs=1e-8)
 
 
@@ -203,7 +207,7 @@ def test_any_name_will_do():
     )
     latent = np.array([[1, 0.5, 0.3, 0.4], [0.5, 1, 0.4, 0.3], [0.3, 0.4, 1, 0.5], [0.4, 0.3, 0.5, 1.0]])
     s = implied({"f": [1, 0.8, 1.2, 1], "g": [1, 1, 0.7, 0.9], "h": [1, 1.3, 0.6], "k": [1.0]}, latent)
-    a, b = (cb_semopy.fit_theta(specification(model), s, 300) for model in (odd, plain))
+    a, b = (theta_of(specification(model), s, 300) for model in (odd, plain))
     assert a.tolist() == b.tolist()
 
 
@@ -235,24 +239,24 @@ def test_syntax_given_to_semopy_has_safe_names_and_markers_first():
 )
 def test_what_semopy_cannot_express_is_refused_with_the_other_engine(settings, says):
     with pytest.raises(SpecError, match=rf"use engine='fisher'\n  {says}"):
-        cb_semopy.fit_theta(specification(HS, **settings), np.eye(9), 301)
+        theta_of(specification(HS, **settings), np.eye(9), 301)
 
 
 def test_fixed_values_that_depend_on_the_units_of_a_turned_construct_are_refused():
     spec = specification(HS, identification="variance", fixed={"visual ~~ textual": 0.4})
     with pytest.raises(SpecError, match="use identification='marker'"):
-        cb_semopy.fit_theta(spec, np.eye(9), 301)
+        theta_of(spec, np.eye(9), 301)
 
 
 def test_a_construct_without_scale_is_refused():
     spec = specification(HS, fixed={"speed =~ x7": 0.0})
     with pytest.raises(SpecError, match="nothing sets the scale of 'speed'"):
-        cb_semopy.fit_theta(spec, np.eye(9), 301)
+        theta_of(spec, np.eye(9), 301)
 
 
 def test_more_unknowns_than_knowns_are_refused():
     with pytest.raises(EstimationError, match="4 free parameters, but 2 items give only 3 variances and covariances"):
-        cb_semopy.fit_theta(specification(PathModel({"f": ["a", "b"]})), np.array([[1, 0.5], [0.5, 1]]), 100)
+        theta_of(specification(PathModel({"f": ["a", "b"]})), np.array([[1, 0.5], [0.5, 1]]), 100)
 
 
 def test_parameters_that_cannot_be_told_apart_are_named_before_the_fit():
@@ -260,7 +264,7 @@ def test_parameters_that_cannot_be_told_apart_are_named_before_the_fit():
     spec = specification(PathModel({"f": ["a", "b"], "g": ["c", "d"]}), fixed={"f ~~ g": 0.0})
     assert spec.df == 2
     with pytest.raises(EstimationError, match="8 free parameters, but only 6 ways to move Sigma") as caught:
-        cb_semopy.fit_theta(spec, implied({"f": [1, 1], "g": [1, 1]}, np.eye(2)), 100)
+        theta_of(spec, implied({"f": [1, 1], "g": [1, 1]}, np.eye(2)), 100)
     assert all(name in str(caught.value) for name in spec.names)
 
 
@@ -268,10 +272,10 @@ def test_data_that_do_not_identify_the_model_are_refused_after_the_fit():
     """The same two constructs with a free covariance: identified in general, but not when the covariance is 0."""
     spec = specification(PathModel({"f": ["a", "b"], "g": ["c", "d"]}))
     s = implied({"f": [1.0, 1.2], "g": [1.0, 0.8]}, np.array([[1.0, 0.4], [0.4, 1.0]]))
-    theta = cb_semopy.fit_theta(spec, s, 100)
+    theta = theta_of(spec, s, 100)
     assert theta[spec.names.index("f ~~ g")] == pytest.approx(0.4, abs=1e-6)
     with pytest.raises(EstimationError, match="these data do not identify the model"):
-        cb_semopy.fit_theta(spec, implied({"f": [1.0, 1.2], "g": [1.0, 0.8]}, np.eye(2)), 100)
+        theta_of(spec, implied({"f": [1.0, 1.2], "g": [1.0, 0.8]}, np.eye(2)), 100)
 
 
 def with_cell(value: float) -> np.ndarray:
@@ -304,7 +308,7 @@ def copied() -> np.ndarray:
 )
 def test_bad_covariances_are_refused(s, n, says):
     with pytest.raises(DataError, match=says):
-        cb_semopy.fit_theta(specification(ONE), s, n)
+        theta_of(specification(ONE), s, n)
 
 
 def test_collinear_items_are_named():
@@ -313,7 +317,7 @@ def test_collinear_items_are_named():
     x = rng.normal(size=(60, 3)) + rng.normal(size=(60, 1))
     s = np.cov(np.column_stack([x, x[:, 0] + x[:, 1]]), rowvar=False)
     with pytest.raises(DataError, match=r"copies or sums of each other: \['a', 'b', 'd'\]"):
-        cb_semopy.fit_theta(specification(PathModel({"f": ["a", "b", "c", "d"]})), s, 60)
+        theta_of(specification(PathModel({"f": ["a", "b", "c", "d"]})), s, 60)
 
 
 # The guard.
@@ -346,7 +350,7 @@ def test_a_fit_that_takes_too_long_is_ended_with_a_remedy(monkeypatch):
 @pytest.mark.parametrize("seconds", [0, -1, float("nan")])
 def test_a_limit_that_is_none_is_refused(seconds):
     with pytest.raises(SpecError, match="positive number of seconds"):
-        cb_semopy.fit_theta(specification(ONE), with_cell(2.44), 50, time_limit=seconds)
+        theta_of(specification(ONE), with_cell(2.44), 50, time_limit=seconds)
 
 
 def test_errors_of_the_work_come_through_the_limit():
@@ -369,7 +373,7 @@ def test_what_semopy_calls_a_success_is_not_believed(monkeypatch, answers, solve
 
 
 def test_an_end_with_a_slope_is_refused(monkeypatch, answers):
-    monkeypatch.setattr(cb_semopy, "_polished", lambda objective, gradient, x: (x, np.eye(len(x))))
+    monkeypatch.setattr(cb_semopy_search, "_polished", lambda objective, gradient, x: (x, np.eye(len(x))))
     with pytest.raises(EstimationError, match=r"semopy does not converge: the largest gradient is \d"):
         cb_semopy.solve(specification(HS), covariance(answers["hs_cfa_ml"]), 301)
 
@@ -397,9 +401,9 @@ def test_of_two_minima_the_lower_is_the_answer(mobi):
     assert max(solution.others) > solution.value + 1e-3
     assert f"another start ends at F = {max(solution.others):.6f}" in str(solution)
     assert solution.gradient < 1e-8
-    with pytest.warns(CsiLabWarning, match="F has several minima"):
-        theta = cb_semopy.fit_theta(specification(model), covariance(frame), 250)
-    assert theta.tolist() == solution.theta.tolist()
+    fit = cbsem(frame, model, engine="semopy")
+    assert fit.others == pytest.approx([250 * (max(solution.others) - solution.value)])
+    assert any(text.startswith("SEVERAL OPTIMA: other starts end where chi2 is") for text in fit.problems)
 
 
 def test_neither_warnings_nor_logging_of_the_program_are_touched(answers):
@@ -417,7 +421,7 @@ def test_several_fits_at_the_same_time_do_not_mix(answers, solved):
     together: list[list[float] | None] = [None] * len(jobs)
 
     def work(k: int) -> None:
-        together[k] = cb_semopy.fit_theta(*jobs[k]).tolist()
+        together[k] = theta_of(*jobs[k]).tolist()
 
     threads = [threading.Thread(target=work, args=(k,)) for k in range(len(jobs))]
     for thread in threads:

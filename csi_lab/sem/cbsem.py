@@ -16,7 +16,7 @@ from csi_lab.sem.cb_estimated import StandardErrors
 from csi_lab.sem.cb_inference import Clusters
 from csi_lab.sem.cb_result import CBSEMFit
 from csi_lab.sem.cb_sample import Likelihood, Sample
-from csi_lab.sem.cb_search import Found, search
+from csi_lab.sem.cb_search import SAME, Found, search
 from csi_lab.sem.cb_specification import Identification, Specification, specification
 from csi_lab.sem.cb_tables import STANDARD_ERRORS
 from csi_lab.settings import is_number, is_whole
@@ -211,12 +211,13 @@ def _solved(engine: Engine, spec: Specification, sample: Sample, tolerance: floa
     if len(spec.groups) > 1 or spec.means:
         raise SpecError("engine='semopy' fits one group without means; use engine='fisher'")
     # A heavy package that only this engine needs.
-    from csi_lab.sem.cb_semopy import fit_theta
+    from csi_lab.sem.cb_semopy import solve
 
-    scale = sample.scale[0]
-    theta = np.asarray(fit_theta(spec, sample.cov[0, 0] * np.outer(scale, scale), float(sample.n[0, 0])))
-    far = float(distance(spec, sample, theta[None])[0])
-    return Found(theta, far < SEMOPY_DISTANCE, 0, far)
+    scale, n = sample.scale[0], float(sample.n[0, 0])
+    solution = solve(spec, sample.cov[0, 0] * np.outer(scale, scale), n)
+    far = float(distance(spec, sample, solution.theta[None])[0])
+    gaps = tuple(float(sample.count[0, 0]) * (other - solution.value) for other in solution.elsewhere)
+    return Found(solution.theta, far < SEMOPY_DISTANCE, 0, far, tuple(gap for gap in sorted(gaps) if gap > SAME))
 
 
 def _require_known(
