@@ -35,7 +35,8 @@ DESIGN_BASED = "design, t"
 WEIGHTS_ONLY = "weights only, t"
 IGNORED = "design ignored, t"
 INTERVALS = {
-    DESIGN_BASED: "Rao-Wu replicates: weights, strata, towns; estimate ± t · se, PSUs minus strata degrees of freedom",
+    DESIGN_BASED: "Rao-Wu replicates: in each, the towns of a province are drawn again, with their weights; "
+    "estimate ± t · se, towns (PSUs) minus provinces (strata) degrees of freedom",
     "design, percentile": "the same replicates, 2.5 % and 97.5 % points",
     "design, BCa": "the same replicates, bias-corrected and accelerated",
     "design, linearised": "`sampling.estimate.of`: Taylor variance of the same design; estimate ± t · se",

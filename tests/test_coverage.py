@@ -215,6 +215,13 @@ def test_words_about_intervals_hold():
             assert weights[4] + 2 * weights[5] < 93
 
 
+def test_settings_and_intervals_are_explained_on_the_page_as_in_the_code():
+    shown = [line.removeprefix("* ").split(": ", 1) for line in page.block(TEXT, "settings").splitlines()]
+    assert shown == [[s.name, f"{s.words}; {s.samples:,} samples."] for s in coverage.SETTINGS]
+    shown = [line.removeprefix("* ").split(": ", 1) for line in page.block(TEXT, "intervals").splitlines()]
+    assert shown == [[f"**{name}**", f"{words}."] for name, words in coverage.INTERVALS.items()]
+
+
 def test_places_of_the_page_are_all_filled():
     names = re.findall(r"<!-- begin (.+?) -->", TEXT)
     assert len(names) == len(set(names))
