@@ -16,6 +16,17 @@ if TYPE_CHECKING:
 LARGEST = 1e100
 
 
+def as_items(items: Any) -> tuple[Any, ...]:
+    """One column or several as a tuple; text is one name, never a row of letters.
+
+    Examples
+    --------
+    >>> as_items("CUSCO"), as_items(["q1", "q2"]), as_items(3)
+    (('CUSCO',), ('q1', 'q2'), (3,))
+    """
+    return tuple(items) if isinstance(items, Iterable) and not isinstance(items, str) else (items,)
+
+
 def require_columns(frame: pd.DataFrame, names: Iterable[Any]) -> None:
     """Refuse names that are not columns of the frame.
 

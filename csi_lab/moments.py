@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from csi_lab.answers import infinite_values, require_columns, require_numbers, split_weights
+from csi_lab.answers import as_items, infinite_values, require_columns, require_numbers, split_weights
 from csi_lab.errors import DataError, SpecError
 from csi_lab.settings import is_number
 
@@ -401,7 +401,7 @@ def as_moments(
     >>> as_moments(frame, ["q1", "q2"], weights="w").mean.tolist()
     [2.25, 2.0]
     """
-    items = [items] if isinstance(items, str) else items
+    items = None if items is None else as_items(items)
     if isinstance(data, Moments):
         if weights is not None:
             raise DataError("moments carry their weights already; give weights where the moments are made")

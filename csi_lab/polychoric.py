@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
-from csi_lab.answers import require_columns, require_numbers, require_possible, split_weights
+from csi_lab.answers import as_items, require_columns, require_numbers, require_possible, split_weights
 from csi_lab.design import Design
 from csi_lab.errors import DataError, SpecError, listed
 from csi_lab.intervals import Kind, require_interval
@@ -194,6 +194,8 @@ def _source(
         raise DataError(f"need a survey or a DataFrame, got {type(data).__name__}")
     if own is not None and design is not None:
         raise DataError("a survey brings the design of its study file; do not give another beside it")
+    if design is not None and not isinstance(design, Design):
+        raise SpecError(f"design= takes a csi.Design, not {type(design).__name__}")
     design = own or design or Design()
     if weights is not None and design.weights:
         raise DataError(f"weights are given twice: weights= and the design column {design.weights!r}")
@@ -202,7 +204,7 @@ def _source(
     if items is None:
         wanted = [c for c in (data.items if frame is not data else frame.columns) if c not in design.columns]
     else:
-        wanted = [items] if isinstance(items, str) else list(items)
+        wanted = list(as_items(items))
     require_columns(frame, (*wanted, *design.columns))
     require_possible(data, wanted)
     both = [str(c) for c in wanted if c in design.columns]

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from csi_lab.answers import as_items
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.intervals import Interval, Kind
 from csi_lab.moments import Moments, RowsMissing
 from csi_lab.resampling import Replicates
+from csi_lab.settings import require_level
 from csi_lab.thresholds import LIMIT
 
 if TYPE_CHECKING:
@@ -103,7 +105,13 @@ class Polychoric:
 
         Eigenvalues below ``floor`` are raised to it and the diagonal is scaled back to 1. ``smoothing`` of the result
         is the largest change; ``pairs`` keep their estimates.
+
+        Raises
+        ------
+        SpecError
+            If the floor is not between 0 and 1.
         """
+        require_level(floor, "floor", 1e-3)
         values, vectors = np.linalg.eigh(self.matrix)
         raised = (vectors * np.maximum(values, floor)) @ vectors.T
         scale = np.sqrt(np.diagonal(raised))
@@ -121,7 +129,7 @@ class Polychoric:
         EstimationError
             If the matrix is not positive definite.
         """
-        names = self.names if items is None else tuple(items)
+        names = self.names if items is None else as_items(items)
         absent = [c for c in names if c not in self.names]
         if absent:
             raise DataError(f"items without polychoric correlations: {absent}; there are {list(self.names)}")

@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import csi_lab as csi
 from csi_lab import DataError, Design, SpecError
-from csi_lab.factors import efa, kmo, map_test, scree
+from csi_lab.factors import Rotation, efa, kmo, map_test, parallel_analysis, scree
 from csi_lab.polychoric import polychoric
 from csi_lab.reliability import (
     all_splits,
+    alpha_table,
     cohen_kappa,
     cronbach_alpha,
     glb,
@@ -28,7 +30,15 @@ from csi_lab.reliability import (
     split_half,
 )
 from csi_lab.resampling import replicates
-from csi_lab.validity import criterion_validity, harman, heterotrait_monotrait, known_groups, marker_variable
+from csi_lab.validity import (
+    content_validity_index,
+    criterion_validity,
+    fornell_larcker,
+    harman,
+    heterotrait_monotrait,
+    known_groups,
+    marker_variable,
+)
 
 Estimator = Callable[..., Any]
 
@@ -164,3 +174,72 @@ def test_whole_weights_count_rows(answers, name):
     assert weighted.to_frame()[column].to_numpy(dtype=float) == pytest.approx(
         rows.to_frame()[column].to_numpy(dtype=float), rel=1e-7 if exact else 0.02, nan_ok=True
     )
+
+
+@pytest.mark.parametrize("items", [pd.Index(["q1", "q2", "q3"]), np.array(["q1", "q2", "q3"]), ("q1", "q2", "q3")])
+@pytest.mark.parametrize("estimator", [cronbach_alpha, omega, item_analysis, harman, kmo, polychoric])
+def test_items_may_come_in_any_row_of_names(answers, estimator, items):
+    ours, theirs = estimator(answers, items).to_frame(), estimator(answers, ["q1", "q2", "q3"]).to_frame()
+    assert ours.equals(theirs)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda d: omega_hierarchical(d, factors="3"), "factors='3'"),
+        (lambda d: item_analysis(d, share="27"), "share='27'"),
+        (lambda d: item_analysis(d, bounds=10), r"pairs \(lowest, highest\).*'q1': 10"),
+        (lambda d: item_analysis(d, bounds={"q2": (1,)}), r"\{'q2': \(1,\)\}"),
+        (lambda d: all_splits(d, rng="x"), "rng='x'"),
+        (lambda d: cohen_kappa(d[["q1", "q2"]], design="psu"), r"csi\.Design, not str"),
+        (lambda d: cohen_kappa(d[["q1", "q2"]], categories=[[1], [2]]), "labels or numbers"),
+        (lambda d: criterion_validity(d, "q1", "q2", reliabilities=0.8), "give two"),
+        (lambda d: criterion_validity(d, "q1", "q2", reliabilities=("a", None)), "above 0 and up to 1"),
+        (lambda d: content_validity_index(d, scale=10), "scale=10"),
+        (lambda d: content_validity_index(d, scale=(1, 10), bands={"good": "high"}), "bands="),
+        (lambda d: efa(d, 1, lower="x"), "lower='x'"),
+        (lambda d: efa(d, 1, max_iterations=1.5), r"max_iterations=1\.5"),
+        (lambda d: parallel_analysis(d, "500"), "draws='500'"),
+        (lambda d: parallel_analysis(d, 50, rng=-1), "rng=-1"),
+        (lambda d: parallel_analysis(d, 50, n="x"), "n='x'"),
+        (lambda d: kmo(d, minimum=None), "minimum=None"),
+        (lambda d: efa(d, 1).table("x"), "cut='x'"),
+        (lambda d: efa(d, 1).assignment(primary=np.nan), "primary=nan"),
+        (lambda d: polychoric(d).smoothed(-1), "floor=-1"),
+        (lambda d: polychoric(d, design="psu"), r"csi\.Design, not str"),
+        (lambda d: Rotation("promax", power="4"), "power='4' must be a finite number"),
+        (lambda d: Rotation("geomin", starts=2.5, tolerance=0), r"(?s)starts=2\.5.*tolerance=0"),
+        (lambda d: Rotation("varimax", kaiser="yes"), "kaiser='yes'"),
+    ],
+)
+def test_settings_of_the_wrong_kind_are_named(answers, call, message):
+    with pytest.raises(SpecError, match=message):
+        call(answers)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda d: heterotrait_monotrait(d, [["q1"], ["q2"]]), r"\{name: \[items\]\}, not as list"),
+        (lambda d: marker_variable(d, "q6", "q1"), "not as str"),
+        (lambda d: alpha_table(d, {}), "one or more"),
+        (lambda d: fornell_larcker({"A": {"x": 0.8, "y": 0.7}}, np.eye(1)), "DataFrame by construct"),
+        (lambda d: efa(d, 1).scores([[1, 2]]), "need a survey or a DataFrame"),
+        (lambda d: efa(d, 1).scores(d.assign(q1=np.inf)), "infinite values: 'q1'"),
+        (lambda d: known_groups(d, "q1", np.arange(120) % 2, groups=5), r"without a row: \[5\]"),
+        (lambda d: item_analysis(d, weights=np.zeros(120)), "no row has a positive weight"),
+    ],
+)
+def test_data_of_the_wrong_kind_are_named(answers, call, message):
+    with pytest.raises(DataError, match=message):
+        call(answers)
+
+
+def test_scores_are_those_of_the_survey_and_of_numbered_columns(answers):
+    fit = efa(answers, 1)
+    expected = fit.scores(answers)
+    numbered = efa(answers.set_axis(range(6), axis=1), 1)
+    assert np.allclose(numbered.scores(answers.set_axis(range(6), axis=1)), expected)
+    survey = csi.load_survey("mobile")
+    quality = efa(survey, 1, survey.constructs["Quality"])
+    assert quality.scores(survey).equals(quality.scores(survey.frame))

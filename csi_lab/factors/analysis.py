@@ -18,6 +18,7 @@ from csi_lab.intervals import Kind
 from csi_lab.moments import Missing, Moments
 from csi_lab.polychoric_result import Polychoric
 from csi_lab.resampling import Replicates
+from csi_lab.settings import require_level, require_whole
 
 # A factor whose loadings have a smaller norm is rounding.
 EMPTY_FACTOR = 1e-6
@@ -117,10 +118,9 @@ def efa(
     spec = rotation if isinstance(rotation, Rotation) else Rotation(rotation)
     if extraction not in EXTRACTIONS:
         raise SpecError(f"extraction={extraction!r} is unknown; use one of {list(EXTRACTIONS)}")
-    if not 0 < lower < 1:
-        raise SpecError(f"lower={lower!r} must lie between 0 and 1, e.g. 0.005")
-    if not tolerance > 0 or max_iterations < 1:
-        raise SpecError(f"tolerance={tolerance!r} must be positive and max_iterations={max_iterations!r} at least 1")
+    require_level(lower, "lower", LOWER)
+    require_level(tolerance, "tolerance", 1e-6)
+    require_whole(max_iterations, "max_iterations")
     moments, reservation = usable(data, items, weights, missing)
     _require_room(n_factors, len(moments.names), extraction)
     if extraction == "ml":
@@ -210,8 +210,7 @@ def _require_loadings(unrotated: np.ndarray) -> None:
 
 
 def _require_room(m: int, p: int, extraction: Extraction) -> None:
-    if isinstance(m, bool) or not isinstance(m, (int, np.integer)) or m < 1:
-        raise SpecError(f"n_factors={m!r} must be a whole number, 1 or more")
+    require_whole(m, "n_factors")
     if extraction == "components":
         if m > p:
             raise SpecError(f"{m} components of {p} items: there are no more components than items")

@@ -11,6 +11,7 @@ from csi_lab.errors import DataError, SpecError
 from csi_lab.factors.correlations import eigenvalues, inverse
 from csi_lab.factors.extraction import extract
 from csi_lab.moments import Moments
+from csi_lab.settings import generator as random_generator
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +45,7 @@ def chance_eigenvalues(
     SpecError
         If ``n`` does not fit.
     """
-    generator = np.random.default_rng(rng)
+    generator = random_generator(rng)
     p = len(moments.names)
     design = getattr(data, "design", None)
     remarks = []

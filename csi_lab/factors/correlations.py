@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from csi_lab.answers import as_items
 from csi_lab.errors import DataError, EstimationError, listed
 from csi_lab.intervals import Interval, Kind, require_interval
 from csi_lab.moments import Missing, Moments, against_formulas, as_moments, require_variation
@@ -31,10 +32,10 @@ def usable(
     DataError
         If an item is absent, text, constant or a copy of another, items are too few, or rows are no more than items.
     """
-    if isinstance(items, str):
-        items = [items]
-    if items is not None and len(set(items)) < len(items):
-        raise DataError(f"items named twice: {sorted({i for i in items if list(items).count(i) > 1})}")
+    items = None if items is None else as_items(items)
+    twice = sorted({str(i) for i in items or () if (items or ()).count(i) > 1})
+    if twice:
+        raise DataError(f"items named twice: {twice}")
     moments = as_moments(data, items, weights, missing)
     if moments.shape:
         raise DataError(f"these are {moments.shape} sets of moments; factor analysis takes one survey")

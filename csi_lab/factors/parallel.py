@@ -13,6 +13,7 @@ from csi_lab.errors import SpecError
 from csi_lab.factors.chance import Basis, Communalities, Null, chance_eigenvalues, eigenvalues_of
 from csi_lab.factors.correlations import leading, require_regular, usable
 from csi_lab.moments import Missing
+from csi_lab.settings import is_number, require_level, require_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -175,9 +176,11 @@ def parallel_analysis(
     _known("communalities", communalities, COMMUNALITIES)
     _known("null", null, NULLS)
     _known("reference", reference, ("quantile", "mean"))
-    if not 0 < quantile < 1:
-        raise SpecError(f"quantile={quantile!r} must lie between 0 and 1, e.g. 0.95")
-    if draws < 1 or (reference == "quantile" and draws * (1 - quantile) < 1):
+    require_level(quantile, "quantile", 0.95)
+    require_whole(draws, "draws")
+    if n is not None and not is_number(n):
+        raise SpecError(f"n={n!r} must be a number of rows")
+    if reference == "quantile" and draws * (1 - quantile) < 1:
         raise SpecError(
             f"draws={draws!r} are too few for the {quantile:.0%} quantile; {int(np.ceil(1 / (1 - quantile)))} at the "
             "least, 500 are usual, or take reference='mean'"

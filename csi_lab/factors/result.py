@@ -6,18 +6,19 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from csi_lab.answers import require_columns, require_numbers
-from csi_lab.errors import EstimationError, SpecError
+from csi_lab.answers import infinite_values, require_columns, require_numbers
+from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.factors.correlations import eigenvalues, require_regular
 from csi_lab.factors.extraction import SINGULAR, Extraction, at_bound
 from csi_lab.factors.fitting import RMSEA_LEVEL, residuals
 from csi_lab.factors.rotation import Rotation
 from csi_lab.intervals import Interval
 from csi_lab.moments import Moments
+from csi_lab.settings import require_cutoff
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -169,6 +170,7 @@ class EFAFit:
 
         The default .30 is a convention of display (about 9 % of an item's variance); it decides nothing.
         """
+        require_cutoff(cut, "cut")
         size = np.abs(self.pattern)
         own = size.argmax(axis=1)
         order = np.lexsort((-size.max(axis=1), own))
@@ -194,6 +196,8 @@ class EFAFit:
         """
         import pandas as pd
 
+        require_cutoff(primary, "primary")
+        require_cutoff(gap, "gap")
         size = np.abs(self.pattern)
         own = size.argmax(axis=1)
         first = np.take_along_axis(size, own[:, None], axis=1)[:, 0]
@@ -246,15 +250,16 @@ class EFAFit:
             raise EstimationError("a factor without loadings has no Bartlett score; take fewer factors")
         return self._items(scaled @ np.linalg.inv(across))
 
-    def scores(self, frame: pd.DataFrame, method: ScoreMethod = "regression") -> pd.DataFrame:
+    def scores(self, frame: Any, method: ScoreMethod = "regression") -> pd.DataFrame:
         """Factor scores of respondents, in the rows' order and with the frame's index.
 
-        Items are standardised with the moments of this fit. A row with a missing item has NaN.
+        ``frame`` is a DataFrame or a survey. Items are standardised with the moments of this fit. A row with a missing
+        item has NaN.
 
         Raises
         ------
         DataError
-            If an item is absent or not numeric.
+            If an item is absent, not numeric or infinite.
         EstimationError
             If the correlations were polychoric, and as in :meth:`score_weights`.
         """
@@ -265,10 +270,18 @@ class EFAFit:
                 "these factors stand behind polychoric correlations; raw answers are not on their scale. "
                 "Fit the answers themselves for scores"
             )
+        frame = getattr(frame, "frame", frame)
+        if not hasattr(frame, "columns"):
+            raise DataError(f"scores need a survey or a DataFrame, got {type(frame).__name__}")
         items = list(self.moments.names)
-        require_columns(frame, items)
-        require_numbers(frame[items])
-        z = (frame[items].to_numpy(dtype=float, na_value=np.nan) - self.moments.mean) / self.moments.sd
+        labels = {str(c): c for c in frame.columns}
+        require_columns(frame, [labels.get(item, item) for item in items])
+        answers = frame[[labels[item] for item in items]]
+        require_numbers(answers)
+        x = answers.to_numpy(dtype=float, na_value=np.nan)
+        if np.isinf(x).any():
+            raise DataError(infinite_values(answers))
+        z = (x - self.moments.mean) / self.moments.sd
         return pd.DataFrame(z @ self.score_weights(method).to_numpy(), index=frame.index, columns=self.names)
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 
 from csi_lab.errors import SpecError, listed
 from csi_lab.factors.projection import Criterion, Turned, geomin, invert, oblimin, project, varimax
+from csi_lab.settings import is_number, is_whole
 
 RotationName = Literal["none", "varimax", "promax", "promax_raw", "oblimin", "quartimin", "geomin"]
 ROTATIONS = ("none", "varimax", "promax", "promax_raw", "oblimin", "quartimin", "geomin")
@@ -83,16 +84,26 @@ class Rotation:
         problems = []
         if self.name not in ROTATIONS:
             problems.append(f"name={self.name!r} is unknown; use one of {list(ROTATIONS)}")
-        if not self.power > 1:
+        odd = [name for name in ("power", "gamma", "delta", "tolerance") if not _is_finite(getattr(self, name))]
+        problems += [f"{name}={getattr(self, name)!r} must be a finite number" for name in odd]
+        if "power" not in odd and not self.power > 1:
             problems.append(f"power={self.power!r} must be greater than 1, e.g. 4")
-        if not self.gamma <= 1:
+        if "gamma" not in odd and not self.gamma <= 1:
             problems.append(f"gamma={self.gamma!r} must be at most 1; 0 is quartimin")
         if self.gamma != 0 and self.name != "oblimin":
             problems.append(f"gamma={self.gamma!r} belongs to oblimin, not to {self.name}")
-        if not self.delta > 0:
+        if "delta" not in odd and not self.delta > 0:
             problems.append(f"delta={self.delta!r} must be greater than 0, e.g. 0.01")
-        if self.starts is not None and self.starts < 1:
-            problems.append(f"starts={self.starts!r} must be 1 or more")
+        if self.kaiser is not None and not isinstance(self.kaiser, bool):
+            problems.append(f"kaiser={self.kaiser!r} must be True, False or None")
+        if self.starts is not None and (not is_whole(self.starts) or self.starts < 1):
+            problems.append(f"starts={self.starts!r} must be a whole number, 1 or more")
+        if not is_whole(self.rng) or self.rng < 0:
+            problems.append(f"rng={self.rng!r} must be a whole number, the seed of the random starts")
+        if "tolerance" not in odd and not self.tolerance > 0:
+            problems.append(f"tolerance={self.tolerance!r} must be greater than 0, e.g. 1e-8")
+        if not is_whole(self.max_iterations) or self.max_iterations < 1:
+            problems.append(f"max_iterations={self.max_iterations!r} must be a whole number, 1 or more")
         if problems:
             raise SpecError(listed(problems, "the rotation cannot be done"), problems)
 
@@ -219,6 +230,10 @@ def _moved(loadings: np.ndarray, phi: np.ndarray, order: np.ndarray, sign: np.nd
     phi = phi * sign[..., :, None] * sign[..., None, :]
     phi = np.take_along_axis(np.take_along_axis(phi, order[..., None, :], axis=-1), order[..., :, None], axis=-2)
     return loadings, phi
+
+
+def _is_finite(value: object) -> bool:
+    return is_number(value) and bool(np.isfinite(value))  # type: ignore[call-overload]
 
 
 def _criterion(rotation: Rotation) -> Criterion:

@@ -15,6 +15,7 @@ from csi_lab.factors.correlations import asked, estimated, inverse, off_diagonal
 from csi_lab.intervals import Kind
 from csi_lab.moments import Missing, Moments
 from csi_lab.resampling import Replicates
+from csi_lab.settings import require_level
 
 if TYPE_CHECKING:
     import numpy.random
@@ -186,6 +187,7 @@ def kmo(
     """
     import pandas as pd
 
+    require_level(minimum, "minimum", 0.5)
     moments, _ = usable(data, items, weights, missing)
     require_regular(moments.corr, moments.names, "KMO")
     if not off_diagonal(moments.corr).any():

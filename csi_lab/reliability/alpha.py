@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from scipy import special
 
-from csi_lab.errors import SpecError
+from csi_lab.errors import DataError, SpecError
 from csi_lab.intervals import Interval, Kind
 from csi_lab.moments import Missing, Moments, as_moments
 from csi_lab.percent import percent
@@ -270,6 +270,8 @@ def alpha_table(
         )
         return found.to_frame()
 
+    if not isinstance(constructs, Mapping) or not constructs:
+        raise DataError("scales are given as {name: [items]}, one or more, e.g. survey.constructs")
     columns = ["estimate", "low", "high", "standardised", "items", "n"]
     if draws is not None or replicates is not None:
         columns.insert(1, "se")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from csi_lab.answers import as_items
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.intervals import Interval, Kind, require_interval
 from csi_lab.moments import Missing, Moments, against_formulas, as_moments, require_variation
@@ -71,8 +72,8 @@ class Sample:
             If the level is not between 0 and 1.
         """
         require_interval(kind, level)
-        items = [items] if isinstance(items, str) else items
-        twice = sorted({str(c) for c in items or () if list(items or ()).count(c) > 1})
+        items = None if items is None else as_items(items)
+        twice = sorted({str(c) for c in items or () if (items or ()).count(c) > 1})
         if twice:
             raise DataError(f"items are named twice: {twice}; name each item of the scale once")
         moments = as_moments(data, items, weights, missing)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from csi_lab.answers import infinite_values, require_columns, require_numbers, split_weights
+from csi_lab.answers import as_items, infinite_values, require_columns, require_numbers, split_weights
 from csi_lab.errors import DataError, SpecError, listed
 from csi_lab.moments import Moments
+from csi_lab.settings import is_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,7 @@ def answers_of(
         weights = None if data.design.weights is None else frame[data.design.weights].to_numpy()
     if isinstance(weights, str) and weights in frame.columns:
         frame, weights = frame.drop(columns=weights), frame[weights].to_numpy()
-    items = list(frame.columns) if items is None else [items] if isinstance(items, str) else list(items)
+    items = list(frame.columns if items is None else as_items(items))
     require_columns(frame, items)
     if len(items) < 2:
         raise DataError(f"a scale needs two items or more, got {items}")
@@ -41,6 +42,8 @@ def answers_of(
     if w is not None:
         # A row of weight zero stands for nobody: it is no respondent.
         frame, w = frame[w > 0], w[w > 0]
+        if not len(frame):
+            raise DataError("no row has a positive weight")
     require_numbers(frame)
     x = frame.to_numpy(dtype=float, na_value=np.nan)
     if np.isinf(x).any():
@@ -57,6 +60,10 @@ def _limits(frame: pd.DataFrame, bounds: Bounds | None) -> dict[str, tuple[float
     if bounds is None:
         return {}
     each = bounds if isinstance(bounds, Mapping) else dict.fromkeys(frame.columns, bounds)
+    each = {str(name): pair for name, pair in each.items()}
+    odd = {name: each[name] for name in frame.columns if name in each and not _is_pair(each[name])}
+    if odd:
+        raise SpecError(f"bounds are pairs (lowest, highest) of numbers, e.g. (1, 10); these are not: {odd}")
     limits = {name: (float(each[name][0]), float(each[name][1])) for name in frame.columns if name in each}
     wrong = {name: pair for name, pair in limits.items() if not pair[0] < pair[1]}
     if wrong:
@@ -72,6 +79,10 @@ def _limits(frame: pd.DataFrame, bounds: Bounds | None) -> dict[str, tuple[float
             listed(problems, "answers outside their bounds; correct them or mark them as missing"), problems
         )
     return limits
+
+
+def _is_pair(bounds: Any) -> bool:
+    return isinstance(bounds, Sequence) and len(bounds) == 2 and all(map(is_number, bounds))
 
 
 def described(column: np.ndarray, w: np.ndarray | None, limits: tuple[float, float] | None) -> dict[str, float]:

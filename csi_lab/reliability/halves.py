@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from csi_lab.answers import as_items
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.intervals import Kind
 from csi_lab.moments import Missing, Moments
@@ -22,6 +23,7 @@ from csi_lab.reliability.coefficient import (
 )
 from csi_lab.reliability.composite import spearman_brown
 from csi_lab.resampling import Replicates
+from csi_lab.settings import generator
 
 # Up to so many items all 2^(k-1) - 1 splits are tried (32,767); beyond, so many random halves.
 MOST_ITEMS = 16
@@ -196,7 +198,7 @@ def all_splits(
     sample.require_scale()
     moments = sample.moments
     k = len(moments.names)
-    signs, even = split_signs(k, np.random.default_rng(rng))
+    signs, even = split_signs(k, generator(rng))
 
     def function(m: Moments) -> np.ndarray:
         return _summary(matrix_of(m, metric), signs, even)
@@ -282,7 +284,7 @@ def _first_half(names: Sequence[str], split: str | Sequence[str]) -> np.ndarray:
         return np.arange(k) % 2 == 0 if split == "odd-even" else np.arange(k) < (k + 1) // 2
     if isinstance(split, str) and split not in names:
         raise SpecError(f"split={split!r} is unknown; use one of {list(SPLITS)} or the items of one half")
-    chosen = [split] if isinstance(split, str) else list(split)
+    chosen = [str(item) for item in as_items(split)]
     unknown = [c for c in chosen if c not in names]
     if unknown:
         raise DataError(f"items of the half that are not in the scale: {unknown}; the scale holds {list(names)}")

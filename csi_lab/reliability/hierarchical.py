@@ -12,6 +12,7 @@ from csi_lab.intervals import Kind
 from csi_lab.moments import Missing, Moments
 from csi_lab.reliability.coefficient import METRICS, CoefficientTable, Metric, Sample, require_metric
 from csi_lab.resampling import Replicates
+from csi_lab.settings import is_whole
 
 NAMES = ("omega hierarchical", "omega total", "explained common variance")
 
@@ -95,7 +96,7 @@ def omega_hierarchical(
     from csi_lab.factors.fitting import most_factors
 
     require_metric(metric)
-    if factors < 2 or factors != int(factors):
+    if not is_whole(factors) or factors < 2:
         raise SpecError(f"factors={factors!r}: a hierarchy needs two group factors or more; with one see omega")
     sample = Sample.of(
         data, items, weights, draws=draws, rng=rng, replicates=replicates, kind=kind, level=level, missing=missing

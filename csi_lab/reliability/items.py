@@ -16,6 +16,7 @@ from csi_lab.reliability.coefficient import Sample, paragraph, perfect_pairs
 from csi_lab.reliability.described import Bounds, answers_of, described
 from csi_lab.reliability.extremes import compare_groups, group_labels
 from csi_lab.resampling import Replicates
+from csi_lab.settings import is_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -251,7 +252,7 @@ def item_analysis(
     import pandas as pd
 
     require_interval(kind, level)
-    if not 0.25 <= share <= 0.33:
+    if not is_number(share) or not 0.25 <= share <= 0.33:
         raise SpecError(f"share={share!r} must lie between .25 and .33; Kelley's is .27")
     frame, w, limits, simple = answers_of(data, items, bounds, weights)
     names = list(frame.columns)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from csi_lab.answers import infinite_values, require_columns, require_numbers, require_possible
+from csi_lab.answers import as_items, infinite_values, require_columns, require_numbers, require_possible
 from csi_lab.design import Design
-from csi_lab.errors import DataError, EstimationError
+from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.intervals import Kind, require_interval
 from csi_lab.moments import Moments
 from csi_lab.reliability.coefficient import CoefficientTable, interval_words, withheld
@@ -143,11 +143,13 @@ def _ratings(
         raise DataError(f"need a survey or a DataFrame with one row per target, got {type(data).__name__}")
     if own is not None and design is not None:
         raise DataError("a survey brings the design of its study file; do not give another beside it")
+    if design is not None and not isinstance(design, Design):
+        raise SpecError(f"design= takes a csi.Design, not {type(design).__name__}")
     design = own or design or Design()
     if raters is None:
         known = frame.columns if frame is data else data.items
         raters = [c for c in known if c not in design.columns]
-    raters = [raters] if isinstance(raters, str) else list(raters)
+    raters = list(as_items(raters))
     require_columns(frame, [*raters, *design.columns])
     require_possible(data, raters)
     ratings = frame[raters]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from csi_lab.answers import require_columns
+from csi_lab.answers import as_items, require_columns
 from csi_lab.design import Design
 from csi_lab.errors import DataError, SpecError, listed
 
@@ -54,26 +54,32 @@ class Ratings:
             If columns are absent, share a name, mix text and numbers, hold dates, blank labels or values that are not
             among the categories, or fewer than two raters or categories are there.
         SpecError
-            If categories are named twice.
+            If categories are named twice or are no labels, or the design is none.
         """
         frame = getattr(data, "frame", data)
         if not hasattr(frame, "columns"):
             raise DataError(f"need a DataFrame with a row per unit and a column per rater, got {type(data).__name__}")
+        if design is not None and not isinstance(design, Design):
+            raise SpecError(f"design= takes a csi.Design, not {type(design).__name__}")
         if design is None:
             design = getattr(data, "design", Design())
         if raters is None:
             raters = [c for c in frame.columns if c not in design.columns]
-        raters = [raters] if isinstance(raters, str) else list(raters)
+        raters = list(as_items(raters))
         require_columns(frame, [*raters, *design.columns])
         twice = sorted({str(c) for c in raters if raters.count(c) > 1 or (frame.columns == c).sum() > 1})
         if twice:
             raise DataError(f"raters are named twice: {twice}")
         if len(raters) < 2:
             raise DataError(f"agreement needs two raters or more, got {raters}")
-        if categories is not None and len(set(categories)) < len(list(categories)):
-            raise SpecError(
-                f"categories are named twice: {sorted({c for c in categories if list(categories).count(c) > 1})}"
-            )
+        if categories is not None:
+            categories = list(as_items(categories))
+            again = [c for k, c in enumerate(categories) if c in categories[:k]]
+            if again:
+                raise SpecError(f"categories are named twice: {again}")
+            odd = [c for c in categories if not isinstance(c, (str, int, float, np.number))]
+            if odd:
+                raise SpecError(f"categories are labels or numbers; these are not: {odd}")
         values, known = _values(frame, raters)
         found = sorted(set(values[known].tolist()))
         order = found if categories is None else list(categories)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -141,7 +141,11 @@ def content_validity_index(
     S-CVI/Ave = 0.750 (below 0.90), S-CVI/UA = 0.500, 2 items, 6 experts
     I-CVI below its cut-off: nice shop
     """
+    if not isinstance(scale, Sequence) or len(scale) != 2:
+        raise SpecError(f"scale={scale!r} must be the lowest and the highest rating, e.g. (1, 4)")
     low_end, high_end = scale
+    if not isinstance(bands, Mapping) or not all(map(is_number, bands.values())):
+        raise SpecError(f"bands={bands!r} must be words with the value of kappa that each begins at")
     if not all(map(is_number, (low_end, high_end, relevant))) or not low_end < relevant <= high_end:
         raise SpecError(f"relevant={relevant!r} must lie above the lowest and within the scale {scale}")
     for name, cut in (("item_cut", item_cut), ("average_cut", average_cut)):

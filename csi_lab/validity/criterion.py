@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
+from csi_lab.answers import as_items
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.intervals import Kind, require_interval
 from csi_lab.moments import Missing, Moments, against_formulas, as_moments
 from csi_lab.percent import percent
 from csi_lab.reliability.alpha import alpha_of_sums
 from csi_lab.resampling import Replicates, requested
-from csi_lab.validity.measurement import as_items, require_sample
+from csi_lab.settings import is_number
+from csi_lab.validity.measurement import require_sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,7 +165,9 @@ def criterion_validity(
             if twice
             else "measure and criterion need an item each"
         )
-    bad = [r for r in reliabilities if r is not None and not 0 < r <= 1]
+    if not isinstance(reliabilities, Sequence) or len(reliabilities) != 2:
+        raise SpecError(f"reliabilities={reliabilities!r}: give two, of measure and criterion; None for alpha")
+    bad = [r for r in reliabilities if r is not None and (not is_number(r) or not 0 < r <= 1)]
     if bad:
         raise SpecError(f"reliabilities {bad} must lie above 0 and up to 1")
     moments = as_moments(data, items, weights, missing)

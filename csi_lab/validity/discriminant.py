@@ -15,7 +15,7 @@ from csi_lab.intervals import Kind, require_interval
 from csi_lab.moments import Missing, as_moments
 from csi_lab.resampling import Replicates, requested
 from csi_lab.settings import require_level
-from csi_lab.validity.measurement import as_items, membership, require_sample
+from csi_lab.validity.measurement import as_blocks, membership, require_sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -297,9 +297,7 @@ def _blocks(data: Any, constructs: Mapping[str, Sequence[str]] | None) -> dict[s
     if constructs is None:
         model = getattr(data, "model", None)
         constructs = model.constructs if model is not None else getattr(data, "constructs", None)
-        if constructs is None:
-            raise DataError("no constructs given and the data bring none; pass {name: [items]}")
-    blocks = {str(c): as_items(items) for c, items in constructs.items()}
+    blocks = as_blocks(constructs)
     problems = [f"{c!r} has no items" for c, block in blocks.items() if not block]
     homes = [i for block in blocks.values() for i in block]
     twice = sorted({str(i) for i in homes if homes.count(i) > 1})

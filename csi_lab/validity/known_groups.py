@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
-from csi_lab.answers import infinite_values, require_columns, require_numbers, require_possible
+from csi_lab.answers import as_items, infinite_values, require_columns, require_numbers, require_possible
 from csi_lab.design import Design
 from csi_lab.errors import DataError, SpecError
 from csi_lab.intervals import Interval, Kind, require_interval
@@ -20,7 +20,6 @@ from csi_lab.percent import percent
 from csi_lab.resampling import Replicates, replicates
 from csi_lab.settings import require_level
 from csi_lab.validity.labels import group_places, holm
-from csi_lab.validity.measurement import as_items
 
 if TYPE_CHECKING:
     import pandas as pd

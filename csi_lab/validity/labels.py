@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from csi_lab.answers import aligned
+from csi_lab.answers import aligned, as_items
 from csi_lab.errors import DataError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def group_places(frame: pd.DataFrame, by: Any, groups: Sequence[Any] | None = No
     if len(labels) != len(frame):
         raise DataError(f"{len(labels)} group labels for {len(frame)} rows")
     known = [v for v in pd.unique(labels) if not pd.isna(v)]
-    wanted = sorted(known, key=lambda v: (str(type(v)), v)) if groups is None else list(groups)
+    wanted = sorted(known, key=lambda v: (str(type(v)), v)) if groups is None else list(as_items(groups))
     empty = [g for g in wanted if g not in known]
     if empty:
         raise DataError(f"groups without a row: {empty}; the data have {sorted(map(str, known))[:12]}")

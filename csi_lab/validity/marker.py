@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from csi_lab.answers import as_items
 from csi_lab.errors import DataError, EstimationError
 from csi_lab.estimates import estimate_table
 from csi_lab.intervals import Kind, require_interval
 from csi_lab.moments import Missing, against_formulas, as_moments
 from csi_lab.resampling import Replicates, requested
 from csi_lab.settings import require_level
-from csi_lab.validity.measurement import as_items, membership, require_sample
+from csi_lab.validity.measurement import as_blocks, membership, require_sample
 from csi_lab.validity.method_bias import MethodBiasResult, left_out
 
 
@@ -80,11 +81,8 @@ def marker_variable(
     """
     require_level(alpha, "alpha", 0.05)
     require_interval(kind, level)
-    given = constructs if constructs is not None else getattr(data, "constructs", None)
-    if given is None:
-        raise DataError("no constructs given and the data bring none; pass {name: [items]}")
     own = as_items(marker)
-    blocks = {str(c): as_items(v) for c, v in given.items()}
+    blocks = as_blocks(constructs if constructs is not None else getattr(data, "constructs", None))
     items = [*(i for block in blocks.values() for i in block), *own]
     twice = sorted({str(i) for i in items if items.count(i) > 1})
     if twice:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from csi_lab.answers import as_items
 from csi_lab.errors import CsiLabWarning, DataError, EstimationError
 from csi_lab.estimates import estimate_table
 from csi_lab.moments import Moments, require_variation
@@ -74,15 +75,24 @@ def require_sample(moments: Moments) -> None:
         warnings.warn(f"{n} complete rows for {p} items: correlations are mostly chance", CsiLabWarning, stacklevel=3)
 
 
-def as_items(items: Any) -> tuple[Any, ...]:
-    """One column or several as a tuple; text is one name, never a row of letters.
+def as_blocks(constructs: Any) -> dict[str, tuple[Any, ...]]:
+    """Name to items, as given or from a survey's constructs.
+
+    Raises
+    ------
+    DataError
+        If there are none, or they are no mapping of names to items.
 
     Examples
     --------
-    >>> as_items("CUSCO"), as_items(["q1", "q2"]), as_items(3)
-    (('CUSCO',), ('q1', 'q2'), (3,))
+    >>> as_blocks({"Satisfaction": ["q1", "q2"], "Loyalty": "q3"})
+    {'Satisfaction': ('q1', 'q2'), 'Loyalty': ('q3',)}
     """
-    return tuple(items) if isinstance(items, Iterable) and not isinstance(items, str) else (items,)
+    if constructs is None:
+        raise DataError("no constructs given and the data bring none; pass {name: [items]}")
+    if not isinstance(constructs, Mapping):
+        raise DataError(f"constructs are given as {{name: [items]}}, not as {type(constructs).__name__}")
+    return {str(name): as_items(items) for name, items in constructs.items()}
 
 
 def membership(blocks: Mapping[str, tuple[str, ...]]) -> np.ndarray:
@@ -140,6 +150,8 @@ def measurement(source: Any, correlations: pd.DataFrame | None = None) -> Measur
     names = list(blocks)
     matrix = np.full((len(names), len(names)), np.nan)
     if correlations is not None:
+        if not hasattr(correlations, "columns"):
+            raise DataError(f"correlations must be a DataFrame by construct, got {type(correlations).__name__}")
         absent = [c for c in names if c not in correlations.index or c not in correlations.columns]
         if absent:
             raise DataError(f"constructs without correlations: {absent}; rows are {list(map(str, correlations.index))}")
