@@ -59,6 +59,7 @@ def test_the_published_answers_pass(exercise, answer, language):
         ("02-index", ..., "nothing"),
         ("02-index", None, "nothing"),
         ("02-index", True, "not_a_number"),
+        ("02-index", 72.4 + 1j, "not_a_number"),
         ("02-index", 12.3, None),
     ],
 )

@@ -195,13 +195,14 @@ def test_a_lesson_on_an_unsuitable_study_stops_with_the_cell_named(tmp_path):
     assert not list((tmp_path / "out").glob("*.ipynb"))
 
 
-LESSON, MODEL, SOLUTION, REPORT = (
+LESSON, MODEL, SOLUTION, REPORT, LARGE = (
     FOLDER / name
     for name in (
         "lessons/02_what_is_an_index.ipynb",
         "lessons/05_structural_model.ipynb",
         "solutions/02_what_is_an_index.ipynb",
         "analysis/report.ipynb",
+        "analysis/report_large.ipynb",
     )
 )
 
@@ -270,6 +271,18 @@ ODD = (
 def test_it_runs_on_every_legal_study_without_a_warning(odd, path, name):
     said = play(path, study=odd[name], **({"draws": 50} if path == REPORT else {}))
     assert not re.search(r"\bnan\b|\bNone\b|\binf\b", said)
+
+
+@pytest.mark.filterwarnings("error", "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("name", ["clustered", "0 to 1", "0 to 100", "five people", "few complete", "all negative"])
+def test_the_large_report_runs_on_every_legal_study_without_a_warning(odd, name):
+    said = play(LARGE, study=odd[name], draws=50)
+    assert not re.search(r"\bnan\b|\bNone\b|\binf\b", said)
+    assert ("No index, because an item's weight is negative" in said) == (name == "all negative")
+
+
+def test_the_large_report_goes_on_without_a_target(odd):
+    assert "The study names no target." in play(LARGE, study=odd["no target"], draws=50)
 
 
 def test_lesson_2_says_weighted_numbers_only(odd):

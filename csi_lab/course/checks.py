@@ -160,7 +160,7 @@ def _one_number(answer: Any) -> float | None:
     if isinstance(answer, numbers.Real):
         return float(answer)
     array = np.asarray(answer)
-    return float(array.reshape(-1)[0]) if array.size == 1 and np.issubdtype(array.dtype, np.number) else None
+    return float(array.reshape(-1)[0]) if array.size == 1 and array.dtype.kind in "iuf" else None
 
 
 def _top_box(survey: Survey) -> Key:
