@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -57,8 +58,8 @@ def split_weights(frame: pd.DataFrame, weights: Any) -> tuple[pd.DataFrame, np.n
     DataError
         If columns share a name, or weights are absent, text, missing, infinite, negative or of another length.
     """
-    names = frame.columns.astype(str)  # the column 1 and the column "1" would be one item
-    twice = sorted(set(names[names.duplicated()]))
+    names = [str(c) for c in frame.columns]  # the column 1 and the column "1" would be one item
+    twice = sorted({name for name, k in Counter(names).items() if k > 1})
     if twice:
         raise DataError(f"columns share a name: {twice}; rename them")
     if weights is None:

@@ -189,6 +189,13 @@ def test_bad_weights_are_refused_with_the_reason(weights, message):
         Moments.from_frame(pd.DataFrame({"x": [1, 2, 3]}), weights=weights)
 
 
+def test_names_of_several_levels_are_names(answers):
+    several = answers.set_axis(pd.MultiIndex.from_product([["wave 1"], answers.columns]), axis=1)
+    found = Moments.from_frame(several)
+    assert found.names[0] == str(("wave 1", answers.columns[0]))
+    assert (found.cov == Moments.from_frame(answers).cov).all()
+
+
 def test_a_weight_column_is_no_item():
     m = Moments.from_frame(pd.DataFrame({"x": [1, 2, 3], "w": [1, 1, 2]}), weights="w")
     assert m.names == ("x",)

@@ -144,7 +144,7 @@ def compare_groups(
         Column that divides the respondents, or a label for each row. Rows without a label are left out and counted.
     model, weights, missing, scheme, scaled, consistent, tolerance, max_iterations
         As in :func:`csi_lab.sem.pls.pls`. ``missing="em"`` and ``"mean"`` complete the answers of each group, replicate
-        and shuffle from its own rows.
+        and shuffle from its own rows; EM of thousands of draws takes minutes where nearly every row misses other items.
     groups
         Which labels to compare, in which order; default all, sorted.
     what
