@@ -220,3 +220,13 @@ def test_a_survey_is_taken_as_it_is():
     pd.testing.assert_frame_equal(found.table, mahalanobis(survey.frame, list(survey.items)).table)
     ax = found.plot()
     assert ax.get_xlabel() == "squared Mahalanobis distance"
+
+
+@pytest.mark.parametrize("check", UNIVARIATE)
+def test_a_check_of_single_answers_that_flags_more_than_a_quarter_says_so(check):
+    """Each of thirty items has two far answers, of others each time: all sixty respondents are flagged."""
+    x = np.random.default_rng(1).normal(size=(60, 30))
+    x[np.arange(60), np.arange(60) // 2] = 40.0
+    found = check(pd.DataFrame(x).add_prefix("q"))
+    assert found.n_flagged == 60
+    assert "100% flagged are too many to be outliers" in str(found)

@@ -280,6 +280,12 @@ def test_matching_recovers_mean_and_correlation_of_scale_answers_under_mar():
     assert abs(found.corr[:, 0, 1].mean() - true.corr[0, 1]) < 0.02
 
 
+@pytest.mark.filterwarnings("error")
+def test_columns_that_vary_less_than_numbers_can_are_refused(holes):
+    with pytest.raises(EstimationError, match=r"do not vary beyond rounding: \['CUSA1', "):
+        impute(1e-300 * holes, m=2, rng=1)
+
+
 def test_without_mixing_the_chains_are_named(holes):
     found = impute(holes, m=20, iterations=20, rng=1)
     assert (found.rhat.to_numpy() < 1.1).all()
@@ -513,6 +519,17 @@ def test_a_treatment_draws_the_same_whatever_others_are_asked_for(holes):
     both = compare_treatments(holes, ITEMS, treatments=["hot deck", "multiple imputation"], **settings)
     one = compare_treatments(holes, ITEMS, treatments=["multiple imputation"], **settings)
     assert both.table.xs("multiple imputation", level=1).equals(one.table.xs("multiple imputation", level=1))
+
+
+@pytest.mark.parametrize("weights", [None, "w"])
+def test_with_complete_answers_all_treatments_are_equal_and_so_are_their_standard_errors(mobi, weights):
+    """They are resampled by the same draws: what differs between them is what they do."""
+    frame = mobi[ITEMS].assign(w=1 + np.arange(250) % 3)
+    found = compare_treatments(frame, ITEMS, bounds=(1, 10), m=2, iterations=1, draws=20, rng=1, weights=weights).table
+    for quantity in ("index", "sd", "alpha"):
+        table = found.loc[quantity]
+        for column in ("estimate", "se"):
+            assert table[column].to_numpy() == pytest.approx(np.full(7, table[column].iloc[0]), rel=1e-9)
 
 
 def test_a_survey_brings_model_target_and_bounds(survey):

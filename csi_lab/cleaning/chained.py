@@ -53,12 +53,17 @@ def chained(
     Raises
     ------
     EstimationError
-        If the other columns of an item are collinear.
+        If the other columns of an item are collinear, or a column does not vary beyond rounding.
     """
     n, p = x.shape
     known = ~np.isnan(x)
     whole = np.concatenate([x, fixed], axis=1)
     centre, spread = np.nanmean(whole, axis=0), np.nanstd(whole, axis=0)
+    flat = [names[j] for j in np.flatnonzero(~(spread > 0))]
+    if flat:
+        raise EstimationError(
+            f"columns do not vary beyond rounding: {flat}; give them in other units, or leave them out"
+        )
     z = ((whole - centre) / spread).T
     # Columns run along the second axis and rows along the last, so that a column is one block of memory.
     state = np.empty((m, 1 + len(z), n))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from csi_lab.index.formula import Bounds
 
 TREATMENTS = ("listwise", "mean", "hot deck", "regression", "stochastic regression", "EM", "multiple imputation")
-# An interval of a mean settles with fewer draws than one of its ends, and every imputation needs its own.
+# A standard error settles with fewer draws than the ends of a percentile interval; every imputation is resampled.
 DRAWS = 200
 
 
@@ -135,7 +135,11 @@ def compare_treatments(
     * complete rows, means, hot deck and regressions: filled answers are taken as if they had been observed, which is
       what many studies do and makes standard errors too small;
     * EM: estimated anew in every replicate;
-    * multiple imputation: every completed copy has its own replicates, pooled by Rubin's rules.
+    * multiple imputation: every completed copy is resampled, and the copies are pooled by Rubin's rules.
+
+    All treatments are resampled by the same draws, so that their standard errors differ by what the treatments do and
+    not by chance; with complete answers they are equal. Complete rows of a sample without PSUs are the exception: they
+    are fewer rows, with draws of their own.
 
     Parameters
     ----------
@@ -207,7 +211,9 @@ def compare_treatments(
     quantities, names = _quantities(
         model, construct, bounds if bounds is not None else getattr(data, "bounds", None), gaps
     )
-    generators = dict(zip(TREATMENTS, generator(rng).spawn(len(TREATMENTS)), strict=True))
+    root = generator(rng)
+    generators = dict(zip(TREATMENTS, root.spawn(len(TREATMENTS)), strict=True))
+    resampling = int(root.integers(2**63 - 1))
     rows: dict[tuple[str, str], dict[str, float]] = {}
     said: dict[str, str] = {}
     # A column named in weights= is one of the design by now; anything else goes on by position.
@@ -216,9 +222,10 @@ def compare_treatments(
         random = generators[name]
         try:
             if name == "multiple imputation":
-                found, n, said[name] = _imputed(gaps, quantities, design_weights, (m, iterations, draws, level), random)
+                settings = (m, iterations, draws, level)
+                found, n, said[name] = _imputed(gaps, quantities, design_weights, settings, random, resampling)
             else:
-                drawn, said[name] = _replicated(name, gaps, within, design_weights, draws, random)
+                drawn, said[name] = _replicated(name, gaps, within, design_weights, draws, random, resampling)
                 found = drawn.interval(quantities, kind="normal", level=level)
                 n = int(drawn.point.n)
         except (DataError, EstimationError) as problem:
@@ -284,17 +291,17 @@ def _quantities(
 
 
 def _replicated(
-    name: str, gaps: Gaps, within: Any, weights: Any, draws: int, rng: np.random.Generator
+    name: str, gaps: Gaps, within: Any, weights: Any, draws: int, rng: np.random.Generator, resampling: int
 ) -> tuple[Replicates, str]:
     """Replicates of the sample after one treatment, and the treatment in words."""
     items = list(gaps.items)
-    settings: dict[str, Any] = {"items": items, "weights": weights, "draws": draws}
+    settings: dict[str, Any] = {"items": items, "weights": weights, "draws": draws, "rng": resampling}
     if name == "EM":
-        drawn = replicates(gaps.data, rng=rng, missing="em", **settings)
+        drawn = replicates(gaps.data, missing="em", **settings)
         return drawn, getattr(drawn.point, "treatment", "") or "no answers are missing"
     if name == "listwise":
         # From all rows: the estimators keep a PSU that loses its rows.
-        return replicates(gaps.data, rng=rng, **settings), listwise(gaps.data, items, weights=weights).treatment
+        return replicates(gaps.data, **settings), listwise(gaps.data, items, weights=weights).treatment
     if name == "mean":
         made = mean(gaps.data, items, weights=weights)
     elif name == "hot deck":
@@ -303,7 +310,7 @@ def _replicated(
         made = regression(gaps.data, items, weights=weights)
     else:
         made = stochastic_regression(gaps.data, items, weights=weights, rng=rng)
-    return replicates(made.data, rng=rng, **settings), made.treatment
+    return replicates(made.data, **settings), made.treatment
 
 
 def _imputed(
@@ -312,13 +319,14 @@ def _imputed(
     weights: Any,
     settings: tuple[int, int, int, float],
     rng: np.random.Generator,
+    resampling: int,
 ) -> tuple[Interval, int, str]:
     """Estimates pooled over imputations, rows used, and the treatment in words."""
     m, iterations, draws, level = settings
     made = impute(gaps.data, list(gaps.items), m=m, iterations=iterations, rng=rng, weights=weights)
     estimates, errors, drawn = [], [], None
-    for copy, child in zip(made, rng.spawn(m), strict=True):
-        drawn = replicates(copy, items=list(gaps.items), weights=weights, draws=draws, rng=child)
+    for copy in made:
+        drawn = replicates(copy, items=list(gaps.items), weights=weights, draws=draws, rng=resampling)
         found = drawn.interval(quantities, kind="normal", level=level)
         estimates.append(found.estimate)
         errors.append(found.se)

@@ -221,7 +221,7 @@ def _judged(
     said = list(remarks)
     if flat:
         said.append(f"items that cannot be judged, because their {spread} is zero: {', '.join(flat)}")
-    return flags(
+    judgements = flags(
         people,
         name,
         largest,
@@ -232,4 +232,7 @@ def _judged(
         unjudged={"without an answer to an item that can be judged": ~judged},
         details=answers_found(people, found, rule.replace("an answer lies ", "")).assign(value=z[found]),
         remarks=said,
+    )
+    return judgements.doubted(
+        "outliers", "answers on rating scales are coarse and skewed, and with many items most people are alone in one"
     )
