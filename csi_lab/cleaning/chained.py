@@ -59,7 +59,7 @@ def chained(
     known = ~np.isnan(x)
     whole = np.concatenate([x, fixed], axis=1)
     centre, spread = np.nanmean(whole, axis=0), np.nanstd(whole, axis=0)
-    flat = [names[j] for j in np.flatnonzero(~(spread > 0))]
+    flat = [name for name, size in zip(names, spread, strict=True) if not size > 0]
     if flat:
         raise EstimationError(
             f"columns do not vary beyond rounding: {flat}; give them in other units, or leave them out"
