@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +15,7 @@ from csi_lab.sem.cb_derived import observed_variances, omega_observed
 from csi_lab.sem.cb_inference import meat
 from csi_lab.sem.cb_sample import Sample
 from csi_lab.sem.cb_structure import Cells, matrices
+from csi_lab.sem.cb_units import Clusters, UnitTotals
 from csi_lab.sem.cbsem import cbsem
 
 MODEL = PathModel({"F": ["a", "b", "c"], "G": ["d", "e", "f"]}, {"G": "F"})
@@ -107,6 +110,39 @@ def test_doubled_rows_in_clusters_have_the_standard_errors_of_single_rows():
         single.fit_measures["chi2_scaled"] * 199 / 200, rel=1e-6
     )
     assert np.isnan(clustered.fit_measures["p"])
+
+
+@pytest.mark.parametrize("rows_per_unit", [1, 3])
+def test_squares_of_units_are_those_of_the_textbook(rows_per_unit):
+    """Cochran (1977), (5.12) and (9.2): sum over strata of k/(k - 1) times the squares of totals about their mean."""
+    rng = np.random.default_rng(0)
+    stratum = np.repeat([0, 1, 2], [5, 8, 2])
+    unit = np.repeat(rng.permutation(15), rows_per_unit)
+    x = rng.normal(size=(len(unit), 4)) + 100 * stratum[unit][:, None]
+    halves = slice(0, 9), slice(9, len(unit))
+    totals = UnitTotals(Clusters(tuple(unit[h] for h in halves), stratum), 4)
+    for g, half in enumerate(halves):
+        for rows in (slice(0, 4), slice(4, None)):
+            totals.add(g, rows, x[half][rows])
+    sums = np.array([x[unit == u].sum(axis=0) for u in range(15)])
+    by_hand = sum(
+        len(s) / (len(s) - 1) * (s - s.mean(axis=0)).T @ (s - s.mean(axis=0))
+        for s in (sums[stratum == h] for h in range(3))
+    )
+    assert totals.spread() == pytest.approx(by_hand, rel=1e-9)
+
+
+def test_a_stratified_sample_of_many_respondents_keeps_no_row():
+    """200,000 units with 100 contributions each would be 160 MB."""
+    n, width = 200_000, 100
+    totals = UnitTotals(Clusters((np.arange(n),), np.repeat([0, 1], n // 2)), width)
+    tracemalloc.start()
+    for start in range(0, n, 10_000):
+        totals.add(0, slice(start, start + 10_000), np.ones((10_000, width)))
+    totals.spread()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40e6
 
 
 def test_a_stratum_with_one_primary_unit_is_refused_at_once():

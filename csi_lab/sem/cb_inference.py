@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from csi_lab.errors import DataError, EstimationError
-from csi_lab.sem.cb_answers import Answers, Part
+from csi_lab.errors import EstimationError
+from csi_lab.sem.cb_answers import Answers
 from csi_lab.sem.cb_likelihood import evaluate, scores
 from csi_lab.sem.cb_sample import Sample
 from csi_lab.sem.cb_specification import Row, Specification
 from csi_lab.sem.cb_structure import Cells, matrices
-
-if TYPE_CHECKING:
-    import pandas as pd
+from csi_lab.sem.cb_units import Clusters, UnitTotals
 
 ThetaFunction = Callable[[np.ndarray], np.ndarray]
 
@@ -123,7 +120,7 @@ def meat(
     width = specification.n_free + (0 if beside is None else beside.width)
     total = np.zeros((width, width))
     clusters = Clusters.of(answers)
-    sums = None if clusters is None else np.zeros((clusters.count, width))
+    sums = None if clusters is None else UnitTotals(clusters, width)
     for g, (cells, part) in enumerate(zip(cells_of(specification), answers.parts, strict=True)):
         first = np.zeros(width)
         shift = np.zeros(len(answers.items))
@@ -133,70 +130,14 @@ def meat(
         for rows, x, w in part.blocks(answers.items):
             own = scores_by_pattern(cells, theta, sample, g, x - shift)
             own = (own if beside is None else np.hstack([own, beside.of(g, x)])) * w[:, None]
-            if sums is None or clusters is None:
+            if sums is None:
                 total += own.T @ own
                 first += own.sum(axis=0)
             else:
-                np.add.at(sums, clusters.unit[g][rows], own)
+                sums.add(g, rows, own)
         if centred:
             total -= np.outer(first, first) / sample.n[0, g]
-    if sums is None or clusters is None:
-        return total
-    return clusters.spread(sums)
-
-
-@dataclass(frozen=True, eq=False)
-class Clusters:
-    """Primary units and strata of the respondents used: unit of each row per group, stratum of each unit."""
-
-    unit: tuple[np.ndarray, ...]
-    stratum: np.ndarray
-
-    @property
-    def count(self) -> int:
-        """Number of primary units."""
-        return len(self.stratum)
-
-    @classmethod
-    def of(cls, answers: Answers) -> Clusters | None:
-        """``None`` for a sample without strata and PSUs.
-
-        Raises
-        ------
-        DataError
-            If a row has no stratum or primary unit, or a stratum holds a single one.
-        """
-        import pandas as pd
-
-        design = answers.design
-        if not (design.strata or design.psu):
-            return None
-        frames = [_used(part) for part in answers.parts]
-        whole = pd.concat(frames)
-        holes = [c for c in (design.strata, design.primary) if c is not None and whole[c].isna().any()]
-        if holes:
-            raise DataError(
-                f"design columns have missing values: {holes}; every row needs its stratum and primary unit"
-            )
-        strata = pd.factorize(whole[design.strata])[0] if design.strata else np.zeros(len(whole), dtype=int)
-        psu = pd.factorize(whole[design.primary])[0] if design.primary else np.arange(len(whole))
-        pairs, unit = np.unique(np.column_stack([strata, psu]), axis=0, return_inverse=True)
-        alone = int((np.bincount(pairs[:, 0]) == 1).sum())
-        if alone:
-            raise DataError(
-                f"{alone} strata hold a single primary unit, so that their variance is unknown; join them with others"
-            )
-        ends = np.cumsum([len(f) for f in frames])[:-1]
-        return cls(tuple(np.split(unit.reshape(-1), ends)), pairs[:, 0])
-
-    def spread(self, sums: np.ndarray) -> np.ndarray:
-        """Squares of unit totals ``(U, k)`` about the means of their strata ``(k, k)``."""
-        size = np.bincount(self.stratum).astype(float)
-        mean = np.zeros((len(size), sums.shape[1]))
-        np.add.at(mean, self.stratum, sums)
-        centred = sums - (mean / size[:, None])[self.stratum]
-        factor = (size / (size - 1))[self.stratum]
-        return (centred * factor[:, None]).T @ centred
+    return total if sums is None else sums.spread()
 
 
 def scaling(specification: Specification, answers: Answers, sample: Sample, theta: np.ndarray, kind: str) -> Scaling:
@@ -250,11 +191,6 @@ def delta(function: ThetaFunction, theta: np.ndarray, covariance: np.ndarray) ->
         return np.sqrt(np.einsum("qk,qr,rk->k", slope, covariance, slope))
 
 
-def _used(part: Part) -> pd.DataFrame:
-    assert part.frame is not None
-    return part.frame[part.used]
-
-
 def scores_by_pattern(cells: Cells, theta: np.ndarray, sample: Sample, group: int, x: np.ndarray) -> np.ndarray:
     """Scores of rows in the units of the data ``(rows, p)`` with missing answers."""
     scaled = x / sample.scale[0]
@@ -283,10 +219,10 @@ def _saturated_trace(answers: Answers, sample: Sample, sigma: np.ndarray, means:
     for g, part in enumerate(answers.parts):
         w_inv, s, count = np.linalg.inv(sigma[g]), sample.cov[0, g], sample.n[0, g]
         ws = w_inv @ s
-        sums = None if clusters is None else np.zeros((clusters.count, p * p + p))
+        sums = None if clusters is None else UnitTotals(clusters, p * p + p)
         for rows, x, v in part.blocks(answers.items):
             z = x / sample.scale[0] - sample.mean[0, g]
-            if sums is None or clusters is None:
+            if sums is None:
                 wz = z @ w_inv
                 squared = (wz * z).sum(axis=1)
                 with_s = ((wz @ s) * wz).sum(axis=1)
@@ -294,9 +230,9 @@ def _saturated_trace(answers: Answers, sample: Sample, sigma: np.ndarray, means:
                 total += float((v**2 * own).sum() / count)
             else:
                 outer = (z[:, :, None] * z[:, None, :] - s).reshape(len(z), -1)
-                np.add.at(sums, clusters.unit[g][rows], v[:, None] * np.hstack([outer, z]))
-        if sums is not None and clusters is not None:
-            spread = clusters.spread(sums)
+                sums.add(g, rows, v[:, None] * np.hstack([outer, z]))
+        if sums is not None:
+            spread = sums.spread()
             turn = np.kron(w_inv, w_inv)
             total += float((0.5 * np.trace(turn @ spread[: p * p, : p * p])) / count)
             total += float(means * np.trace(w_inv @ spread[p * p :, p * p :]) / count)
@@ -314,16 +250,16 @@ def _independence_trace(answers: Answers, sample: Sample, means: bool) -> float:
     p = len(answers.items)
     for g, part in enumerate(answers.parts):
         variance, count = np.diagonal(sample.cov[0, g]), sample.n[0, g]
-        sums = None if clusters is None else np.zeros((clusters.count, 2 * p))
+        sums = None if clusters is None else UnitTotals(clusters, 2 * p)
         for rows, x, v in part.blocks(answers.items):
             z = (x / sample.scale[0] - sample.mean[0, g]) / np.sqrt(variance)
             own = v[:, None] * np.hstack([(z**2 - 1) / np.sqrt(2), z * means])
-            if sums is None or clusters is None:
+            if sums is None:
                 total += float((own**2).sum() / count)
             else:
-                np.add.at(sums, clusters.unit[g][rows], own)
-        if sums is not None and clusters is not None:
-            total += float(np.trace(clusters.spread(sums)) / count)
+                sums.add(g, rows, own)
+        if sums is not None:
+            total += float(np.trace(sums.spread()) / count)
     return total
 
 

@@ -13,12 +13,12 @@ from csi_lab.model import PathModel, model_of
 from csi_lab.sem.cb_answers import MissingAnswers, read_answers
 from csi_lab.sem.cb_engine import distance
 from csi_lab.sem.cb_estimated import StandardErrors
-from csi_lab.sem.cb_inference import Clusters
 from csi_lab.sem.cb_result import CBSEMFit
 from csi_lab.sem.cb_sample import Likelihood, Sample
 from csi_lab.sem.cb_search import SAME, Found, search
 from csi_lab.sem.cb_specification import Identification, Specification, specification
 from csi_lab.sem.cb_tables import STANDARD_ERRORS
+from csi_lab.sem.cb_units import Clusters
 from csi_lab.settings import is_number, is_whole
 
 Engine = Literal["fisher", "semopy"]
