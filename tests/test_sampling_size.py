@@ -116,6 +116,12 @@ def test_margin_holds_in_repeated_sampling_without_replacement():
     assert inside == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / 3000))
 
 
+def test_numbers_of_any_width_are_numbers():
+    with np.errstate(all="raise"):
+        plan = size.mean(np.float32(2), np.int16(15), deff=np.float16(1.5), population=np.int64(5000))
+    assert plan.n == size.mean(2, 15, deff=1.5, population=5000).n
+
+
 def test_deff_multiplies_and_response_divides():
     plain, fielded = size.mean(2, 15), size.mean(2, 15, deff=1.5, response_rate=0.25)
     assert fielded.exact == pytest.approx(1.5 * plain.exact, rel=1e-12)

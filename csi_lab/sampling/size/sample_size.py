@@ -296,7 +296,8 @@ def not_positive(name: str, value: Any) -> str:
     """A problem unless the value is a number above zero, of a size that can be computed with."""
     if not is_number(value) or not value > 0:
         return f"{name}={value!r} must be a number above 0"
-    if not SMALLEST_SETTING <= value <= LARGEST_SETTING:
+    # As a Python float: the limits themselves would overflow in single precision.
+    if not SMALLEST_SETTING <= float(value) <= LARGEST_SETTING:
         return f"{name}={value!r} is beyond what can be computed with; check its unit"
     return ""
 
