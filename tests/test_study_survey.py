@@ -441,6 +441,22 @@ def test_formulas_and_stray_cells_of_a_workbook_are_errors(tmp_path: Path):
     assert "no sheet 'third'; the workbook has Sheet, second" in refused(tmp_path, None, file="x.xlsx", study=other)
 
 
+def test_formulas_matter_only_in_columns_that_the_study_names(tmp_path: Path):
+    """A spreadsheet with a column of averages is read; a formula for a column name is not, since it may hide one."""
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.append(["id", "r", "a", "b", "average", "c"])
+    for i in range(2, 14):
+        book.active.append([i, "ns"[i % 2], i % 10 + 1, i * 3 % 10 + 1, f"=AVERAGE(C{i}:D{i})", i * 7 % 9 + 1])
+    book.save(tmp_path / "x.xlsx")
+    loaded = survey(tmp_path, None, file="x.xlsx")
+    assert loaded.frame["c"].tolist() == [i * 7 % 9 + 1 for i in range(2, 14)]
+    assert "Columns that the study file does not name were left aside: average." in loaded.notes
+    book.active["E1"] = '=A1&"x"'
+    book.save(tmp_path / "x.xlsx")
+    assert "cells hold formulas: E1, E2, E3" in refused(tmp_path, None, file="x.xlsx")
+
+
 def test_spss_labels_and_user_missing_values_are_understood(tmp_path: Path):
     pyreadstat = pytest.importorskip("pyreadstat")
     data = frame().assign(id=np.arange(12.0), r=[1.0, 2.0] * 5 + [9.0, 1.0])

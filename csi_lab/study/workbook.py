@@ -37,7 +37,7 @@ def read_workbook(path: Path, sheet: str | None, wanted: Collection[str], shown:
         page = next(page for page in book.worksheets if page.title == chosen)
         page.reset_dimensions()  # the stored size of a sheet is often wrong
         note = f"sheet {chosen!r}" + (f" (the first of {len(names)})" if sheet is None and len(names) > 1 else "")
-        formulas: list[str] = []
+        formulas: list[tuple[int, str]] = []
         records = _records(_undamaged(page.iter_rows(), f"{shown}: sheet {chosen!r}"), formulas)
         first = next(((number, cells) for number, cells in records if cells), None)
         if first is None:
@@ -48,9 +48,12 @@ def read_workbook(path: Path, sheet: str | None, wanted: Collection[str], shown:
         )
     finally:
         book.close()
-    if formulas:
-        more = f" and {len(formulas) - 8} more" if len(formulas) > 8 else ""
-        problem = f"cells hold formulas: {', '.join(formulas[:8])}{more}; copy them and paste them as values"
+    # Columns that nobody asked for may hold formulas; a formula among the column names may hide one that was.
+    own = dict(enumerate(table.names))
+    asked = [cell for at, cell in formulas if at not in own or own[at] in wanted or own[at].startswith("=")]
+    if asked:
+        more = f" and {len(asked) - 8} more" if len(asked) > 8 else ""
+        problem = f"cells hold formulas: {', '.join(asked[:8])}{more}; copy them and paste them as values"
         return Table(table.names, table.columns, table.rows, table.notes, (*table.problems, problem))
     return table
 
@@ -78,9 +81,9 @@ def _undamaged(rows: Iterable[Sequence[Any]], shown: str) -> Iterator[Sequence[A
         yield row
 
 
-def _records(rows: Iterable[Sequence[Any]], formulas: list[str]) -> Iterator[tuple[int, list[Any]]]:
+def _records(rows: Iterable[Sequence[Any]], formulas: list[tuple[int, str]]) -> Iterator[tuple[int, list[Any]]]:
     for number, row in enumerate(rows, 1):
-        formulas += [cell.coordinate for cell in row if cell.data_type == "f"]
+        formulas += [(place, cell.coordinate) for place, cell in enumerate(row) if cell.data_type == "f"]
         values = [cell.value for cell in row]
         while values and (values[-1] is None or values[-1] == ""):
             values.pop()
