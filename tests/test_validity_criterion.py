@@ -292,6 +292,28 @@ def test_markers_that_cannot_serve_are_refused(mobi):
         marker_variable(mobi[:3], "CUSCO", blocks)
 
 
+def test_markers_and_constructs_that_are_one_another(mobi):
+    """Items that cancel and a marker that is a construct are refused; two constructs that are one have no interval."""
+    frame = mobi.assign(back=11 - mobi["CUSA1"], twin=mobi["CUSA1"])
+    with pytest.raises(EstimationError, match=r"as they cancel: \['A'\]"):
+        marker_variable(frame, "CUSCO", {"A": ["CUSA1", "back"], "B": "CUSA2"})
+    with pytest.raises(EstimationError, match=r"copy of \['A'\]"):
+        marker_variable(frame, "twin", {"A": "CUSA1", "B": "CUSA2"})
+    row = marker_variable(frame, "CUSCO", {"A": "CUSA1", "B": "twin"}).table.iloc[0]
+    assert row["estimate"] == pytest.approx(1)
+    assert np.isnan(row["low"])
+    assert row["verdict"] == "untested"
+
+
+def test_the_corrected_correlation_has_an_error_too(mobi):
+    """Reliabilities known: r's error over the root of their product; over draws likewise."""
+    known = criterion_validity(mobi, SATISFACTION, "CUSCO", reliabilities=(0.8, None))
+    assert known.corrected_se == pytest.approx(known.se / np.sqrt(0.8))
+    drawn = criterion_validity(mobi, SATISFACTION, "CUSCO", reliabilities=(0.8, None), draws=500)
+    assert drawn.corrected_se == pytest.approx(drawn.se / np.sqrt(0.8))
+    assert drawn.to_frame().loc["corrected", "se"] == drawn.corrected_se
+
+
 def test_results_have_their_faces(mobi):
     survey = csi.load_survey("mobile")
     labels = np.where(mobi["CUSCO"] > 7, "<b>yes</b>", "no")

@@ -34,7 +34,7 @@ class CriterionResult:
         Items whose sums are correlated.
     value, se, low, high
         The observed correlation.
-    corrected, corrected_low, corrected_high
+    corrected, corrected_se, corrected_low, corrected_high
         The correlation of what the two measure, were they free of error.
     reliabilities
         Of the measure and of the criterion, and where they come from.
@@ -49,6 +49,7 @@ class CriterionResult:
     low: float
     high: float
     corrected: float
+    corrected_se: float
     corrected_low: float
     corrected_high: float
     reliabilities: tuple[float, float]
@@ -64,7 +65,7 @@ class CriterionResult:
 
         rows = [
             (self.value, self.se, self.low, self.high),
-            (self.corrected, np.nan, self.corrected_low, self.corrected_high),
+            (self.corrected, self.corrected_se, self.corrected_low, self.corrected_high),
         ]
         index = pd.Index(["observed", "corrected"], name="correlation")
         return pd.DataFrame(rows, index=index, columns=["estimate", "se", "low", "high"])
@@ -204,10 +205,11 @@ def criterion_validity(
         measure=tuple(map(str, sides[0])),
         criterion=tuple(map(str, sides[1])),
         value=float(estimate[0]),
-        se=se,
+        se=float(se[0]),
         low=float(ends[0][0]),
         high=float(ends[1][0]),
         corrected=float(estimate[1]),
+        corrected_se=float(se[1]),
         corrected_low=float(ends[0][1]),
         corrected_high=float(ends[1][1]),
         reliabilities=(used[0], used[1]),
@@ -266,22 +268,23 @@ def _interval(
     made: Replicates | None,
     kind: Kind,
     level: float,
-) -> tuple[float, tuple[np.ndarray, np.ndarray], str]:
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray], str]:
+    """Errors and ends of the observed and the corrected correlation, and what the interval is."""
     nothing = np.full(2, np.nan)
     if made is not None:
         found = made.interval(quantities, kind=kind, level=level)
-        return float(found.se[0]), (found.low, found.high), str(found)
+        return found.se, (found.low, found.high), str(found)
     if against := against_formulas(data, moments):
         reason = f"none: {against}, which Fisher's interval would ignore; ask for draws"
-        return float("nan"), (nothing, nothing), reason
+        return nothing, (nothing, nothing), reason
     n, r = int(moments.n), float(estimate[0])
     if n < 4 or abs(r) > 1 - 1e-12:
         return (
-            float("nan"),
+            nothing,
             (nothing, nothing),
             "none: Fisher's interval needs four rows and a correlation within -1..1",
         )
     half = special.ndtri(1 - (1 - level) / 2) / np.sqrt(n - 3)
     factor = np.array([1.0, estimate[1] / r if r else np.nan])
     ends = np.tanh(np.arctanh(r) - half) * factor, np.tanh(np.arctanh(r) + half) * factor
-    return (1 - r**2) / np.sqrt(n - 1), ends, "Fisher's z; reliabilities taken as known"
+    return (1 - r**2) / np.sqrt(n - 1) * np.abs(factor), ends, "Fisher's z; reliabilities taken as known"

@@ -65,6 +65,8 @@ def marker_variable(
     ------
     DataError
         If items are absent, text or constant, the marker belongs to a construct, or there is one construct only.
+    EstimationError
+        If the items of a construct cancel, or the marker is one of the constructs in other words.
 
     References
     ----------
@@ -98,6 +100,7 @@ def marker_variable(
     first, second = np.triu_indices(len(names), 1)
     index = [(names[a], names[b]) for a, b in zip(first, second, strict=True)]
     scores = composite_correlations(moments.corr, member)
+    _require_scores(scores, [*names, "the marker"])
     made = requested(
         data, items, weights=weights, draws=draws, rng=rng, replicates=replicates, missing=missing, sample=moments
     )
@@ -114,8 +117,10 @@ def marker_variable(
         table = estimate_table(partial, index, ["construct", "other"]).assign(se=np.nan, low=np.nan, high=np.nan)
         if not against_formulas(data, moments) and n > 4:
             half = special.ndtri(1 - (1 - level) / 2) / np.sqrt(n - 4)
+            # Two constructs that are one have no interval.
+            z = np.arctanh(np.where(np.abs(partial) < 1 - 1e-12, partial, np.nan))
             table["se"] = (1 - partial**2) / np.sqrt(n - 2)
-            table["low"], table["high"] = np.tanh(np.arctanh(partial) - half), np.tanh(np.arctanh(partial) + half)
+            table["low"], table["high"] = np.tanh(z - half), np.tanh(z + half)
     smallest = float(np.abs(scores[-1, :-1]).min())
     raw = scores[first, second]
     table.insert(0, "correlation", raw)
@@ -133,10 +138,23 @@ def marker_variable(
     return MethodBiasResult(f"Marker variable {' + '.join(map(str, own))}", table, n, "partial correlation", remarks)
 
 
+def _require_scores(scores: np.ndarray, names: Sequence[str]) -> None:
+    """Refuse sums of items that do not vary, and a marker that is a construct."""
+    still = [name for name, own in zip(names, np.diagonal(scores), strict=True) if np.isnan(own)]
+    if still:
+        raise EstimationError(
+            f"the sum of the items does not vary, because they cancel: {still}; check their direction"
+        )
+    same = [name for name, r in zip(names[:-1], scores[-1, :-1], strict=True) if abs(r) > 1 - 1e-10]
+    if same:
+        raise EstimationError(f"the marker is a copy of {same}: nothing is left when it is held constant")
+
+
 def composite_correlations(corr: np.ndarray, member: np.ndarray) -> np.ndarray:
-    """Correlations ``(..., J, J)`` of the sums of standardised items, from ``(..., p, p)``."""
+    """Correlations ``(..., J, J)`` of the sums of standardised items, from ``(..., p, p)``; NaN where items cancel."""
     cov = member.T @ corr @ member
-    sd = np.sqrt(np.diagonal(cov, axis1=-2, axis2=-1))
+    variance = np.diagonal(cov, axis1=-2, axis2=-1)
+    sd = np.sqrt(np.where(variance > 1e-10 * member.sum(axis=0), variance, np.nan))
     with np.errstate(divide="ignore", invalid="ignore"):
         return cov / (sd[..., :, None] * sd[..., None, :])
 
