@@ -213,3 +213,18 @@ def test_samples_of_their_own_keep_their_sizes_whatever_the_scale_of_their_weigh
     }
     one, other = (cbsem(p, HS_MODEL, equal=SCALAR) for p in (parts, louder))
     assert other.theta == pytest.approx(one.theta, rel=1e-8, abs=1e-9)
+
+
+@pytest.mark.parametrize("case", ["sem_mlr", "scalar_mlm", "fiml_scalar_mlr", "weights_metric"])
+@pytest.mark.parametrize("units", [np.full(9, 1e-3), np.resize([1e-3, 1.0, 1e4], 9)])
+def test_robust_errors_and_tests_do_not_depend_on_units(case, units):
+    name, model, settings = CASES[case]
+    items, frame = list(model.items), data(name)
+    other, fit = cbsem(frame.assign(**(frame[items] * units)), model, **settings), fitted(case)
+    for measure in ("chi2", "chi2_scaled", "scaling_factor", "srmr"):
+        assert other.fit_measures[measure] == pytest.approx(fit.fit_measures[measure], rel=1e-8), measure
+    for column in ("estimate", "se"):
+        ours = other.standardised[column].to_numpy()
+        assert ours == pytest.approx(fit.standardised[column].to_numpy(), rel=1e-6, abs=1e-10)
+    gains = [f.modification_indices()["mi"] for f in (other, fit)]
+    assert gains[0].to_numpy() == pytest.approx(gains[1].reindex(gains[0].index).to_numpy(), rel=1e-6, abs=1e-8)

@@ -17,13 +17,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal
 
 from csi_lab.errors import SpecError, listed
 from csi_lab.model import PathModel
-from csi_lab.settings import is_number
+from csi_lab.sem.cb_constraints import fixed_by_ties, keys_by_name, leaders_of, plain, read_constraints
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -228,7 +226,7 @@ def specification(
     >>> print(specification(model, groups=("A", "B"), means=True, equal=["loadings"]))
     2 constructs, 6 items, 0 paths, 2 groups: 34 free parameters, 20 degrees of freedom
     """
-    families, ties, free, fixed = _constraints(equal, free, fixed)
+    families, ties, free, fixed = read_constraints(equal, free, fixed)
     problems = _setting_problems(model, groups, identification, families)
     if problems:
         raise SpecError(listed(problems, "the model cannot be specified so"), problems)
@@ -237,25 +235,25 @@ def specification(
         for g in range(len(groups))
         for row in _one_group(model, means, identification, families, g)
     ]
-    known = _keys_by_name(rows, [*free, *(name for tie in ties for name in tie), *fixed])
-    released = {known[_plain(name)] for name in free}
-    values = {known[_plain(name)]: float(value) for name, value in fixed.items()}
-    fast = [name for name in free if all(row.value == row.value for row in rows if row.key == known[_plain(name)])]
+    known = keys_by_name(rows, [*free, *(name for tie in ties for name in tie), *fixed])
+    released = {known[plain(name)] for name in free}
+    values = {known[plain(name)]: float(value) for name, value in fixed.items()}
+    fast = [name for name in free if all(row.value == row.value for row in rows if row.key == known[plain(name)])]
     if fast:
         raise SpecError(
             f"free names parameters that are fixed in every group: {fast}; a marker loading is 1 by definition: put "
             "another item first in its construct, or use identification='variance'"
         )
     equal_keys = {row.key for row in rows if row.family in families}
-    idle = [name for name in free if known[_plain(name)] not in equal_keys]
+    idle = [name for name in free if known[plain(name)] not in equal_keys]
     if idle:
         raise SpecError(
             f"free names parameters that are not held equal across groups anyway: {idle}; equal holds "
             f"{list(families) or 'nothing'}"
         )
     rows = [replace(row, value=values[row.key]) if row.key in values else row for row in rows]
-    leaders = _leaders([[known[_plain(name)] for name in tie] for tie in ties])
-    rows = _fixed_by_ties(rows, leaders)
+    leaders = leaders_of([[known[plain(name)] for name in tie] for tie in ties])
+    rows = fixed_by_ties(rows, leaders)
     shared = equal_keys - released
     return Specification(
         model=model,
@@ -266,37 +264,6 @@ def specification(
         identification=identification,
         rows=tuple(_numbered(rows, shared, leaders)),
     )
-
-
-def _constraints(
-    equal: Any, free: Any, fixed: Any
-) -> tuple[list[str], list[tuple[str, ...]], tuple[str, ...], dict[str, float]]:
-    """Families, ties, exemptions and fixed values, each of its type."""
-    problems = []
-    items = (equal,) if isinstance(equal, str) else tuple(equal) if isinstance(equal, Iterable) else (equal,)
-    families = [e for e in items if isinstance(e, str)]
-    ties = [tuple(e) if isinstance(e, (list, tuple)) else (e,) for e in items if not isinstance(e, str)]
-    odd = [tie for tie in ties if len(set(tie)) < 2 or not all(isinstance(name, str) for name in tie)]
-    if odd:
-        problems.append(
-            f"equal takes names of families and tuples of two or more parameter names, not {odd}; e.g. "
-            "equal=['loadings'] or equal=[('f =~ x2', 'f =~ x3')]"
-        )
-    exempt = (free,) if isinstance(free, str) else tuple(free) if isinstance(free, Iterable) else (free,)
-    if not all(isinstance(name, str) for name in exempt):
-        problems.append(f"free takes names of parameters, e.g. ['x3 ~1'], not {list(exempt)}")
-    values = {} if fixed is None else fixed
-    if not isinstance(values, Mapping):
-        problems.append(f"fixed maps names of parameters to values, e.g. {{'f ~~ g': 0}}; got {type(fixed).__name__}")
-    else:
-        wrong = [name for name, v in values.items() if not is_number(v) or not np.isfinite(v)]
-        if wrong:
-            problems.append(f"fixed values must be finite numbers; not so for {wrong}")
-        if not all(isinstance(name, str) for name in values):
-            problems.append(f"fixed maps names of parameters to values; got the names {list(values)}")
-    if problems:
-        raise SpecError(listed(problems, "the model cannot be specified so"), problems)
-    return families, ties, exempt, dict(values)
 
 
 def _one_group(
@@ -366,55 +333,10 @@ def exempt(model: PathModel, names: Iterable[str], families: Iterable[str]) -> t
     >>> exempt(PathModel({"f": ["x1", "x2", "x3"]}), ["f =~ x2", "x3 ~1"], ["loadings"])
     ('f =~ x2',)
     """
-    _, _, names, _ = _constraints((), names, None)
+    _, _, names, _ = read_constraints((), names, None)
     rows = _one_group(model, True, "marker", [], 0)
-    known, family = _keys_by_name(rows, names), {row.key: row.family for row in rows}
-    return tuple(name for name in names if family[known[_plain(name)]] in set(families))
-
-
-def _keys_by_name(rows: Sequence[Row], asked: Iterable[str]) -> dict[str, tuple[str, str, str]]:
-    """What each name means; names asked for that mean nothing are refused."""
-    known = {_plain(row.name): row.key for row in rows}
-    known |= {_plain(f"{row.rhs}~~{row.lhs}"): row.key for row in rows if row.op == "~~"}
-    unknown = list(dict.fromkeys(name for name in asked if _plain(name) not in known))
-    if unknown:
-        raise SpecError(
-            f"not parameters of this model: {unknown}; names look like "
-            f"{', '.join(repr(row.name) for row in rows[1:3])}, intercepts like 'x1 ~1'"
-        )
-    return known
-
-
-def _plain(name: str) -> str:
-    """A parameter name without spaces, so that "x1 ~ 1" and "x1 ~1" are the same."""
-    return "".join(name.split())
-
-
-def _leaders(ties: Iterable[Sequence[tuple[str, str, str]]]) -> dict[tuple[str, str, str], tuple[str, str, str]]:
-    """For each tied parameter the one that stands for its set; sets that share a member are one."""
-    sets: list[list[tuple[str, str, str]]] = []
-    for tie in ties:
-        joined = [s for s in sets if set(s) & set(tie)]
-        sets = [s for s in sets if s not in joined]
-        sets.append(list(dict.fromkeys([key for s in joined for key in s] + list(tie))))
-    return {key: members[0] for members in sets for key in members}
-
-
-def _fixed_by_ties(rows: list[Row], leaders: Mapping[tuple[str, str, str], tuple[str, str, str]]) -> list[Row]:
-    """A parameter tied to a fixed one takes its value."""
-    values: dict[tuple[int, tuple[str, str, str]], set[float]] = {}
-    for row in rows:
-        if row.key in leaders and row.value == row.value:
-            values.setdefault((row.group, leaders[row.key]), set()).add(row.value)
-    clash = sorted({" and ".join(filter(None, key[1:])) for (_, key), found in values.items() if len(found) > 1})
-    if clash:
-        raise SpecError(f"equal ties parameters fixed at different values: {clash}; remove the tie or one value")
-    return [
-        replace(row, value=next(iter(values[at])))
-        if (at := (row.group, leaders.get(row.key, row.key))) in values
-        else row
-        for row in rows
-    ]
+    known, family = keys_by_name(rows, names), {row.key: row.family for row in rows}
+    return tuple(name for name in names if family[known[plain(name)]] in set(families))
 
 
 def _numbered(
