@@ -134,6 +134,11 @@ def test_the_index_by_wave_agrees_with_the_index_of_its_respondents(pair):
     assert ((found["low"] < found["estimate"]) & (found["estimate"] < found["high"]) & (found["se"] > 0)).all()
     with pytest.raises(SpecError, match="kept no sums by 'region'"):
         index_by_segment(streamed, "region", weights, streamed.bounds)
+    with pytest.raises(SpecError, match=r"got DataFrame; for rows in memory use csi_lab\.index\.by_group"):
+        index_by_segment(loaded.frame, "wave", weights, streamed.bounds)
+    for wrong, words in (({"q6": "much"}, r"no finite numbers: \['q6'\]"), (5, "must map items to numbers")):
+        with pytest.raises(SpecError, match=words):
+            index_by_segment(streamed, "wave", wrong, streamed.bounds)
 
 
 @pytest.mark.parametrize(
@@ -261,8 +266,11 @@ def test_scores_go_into_a_new_folder_or_nowhere(tmp_path):
     with pytest.raises(DataError, match=r"b\.parquet, row group 0: q5: 150 answers outside 1 to 10"):
         write_scores(files, fit, tmp_path / "out", items=bounded)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.parquet", "b.parquet"]
+    with pytest.raises(SpecError, match="scores need a PLS fit"):
+        write_scores(files, model, tmp_path / "out")
     (tmp_path / "out").mkdir()
     for words, settings in {
+        "must map items to numbers": {"out": tmp_path / "new", "index": 5, "bounds": (1, 10)},
         "out exists": {},
         "needs bounds=": {"out": tmp_path / "new", "index": {"q1": 1.0}},
         r"two meanings: \['A'\]": {"out": tmp_path / "new", "keep": ["A"]},

@@ -56,6 +56,36 @@ def _is_pair(value: Any) -> bool:
     return usable and all(is_number(end) and np.isfinite(end) for end in value)
 
 
+def item_weights(weights: Any) -> tuple[list[str], np.ndarray]:
+    """Items and their weights ``(p,)`` from a mapping or a Series of one index.
+
+    Raises
+    ------
+    EstimationError
+        If a weight is negative or all are zero.
+    SpecError
+        If the weights are no mapping to finite numbers, or one is given twice.
+
+    Examples
+    --------
+    >>> items, v = item_weights({"q1": 0.5, "q2": 0.5})
+    >>> items, v.tolist()
+    (['q1', 'q2'], [0.5, 0.5])
+    """
+    import pandas as pd
+
+    if not isinstance(weights, (Mapping, pd.Series)):
+        raise SpecError(f"weights must map items to numbers, as {{'q1': 0.5, 'q2': 0.5}}, got {type(weights).__name__}")
+    items, values = list(weights.keys()), list(weights.values() if isinstance(weights, Mapping) else weights)
+    twice = sorted({str(i) for i in items if items.count(i) > 1})
+    odd = [str(i) for i, value in zip(items, values, strict=True) if not is_number(value) or not np.isfinite(value)]
+    if twice or odd:
+        raise SpecError(f"weights given twice: {twice}" if twice else f"weights that are no finite numbers: {odd}")
+    v = np.array(values, dtype=float)
+    require_weights({"the index": dict(zip(items, v, strict=True))})
+    return items, v
+
+
 def require_weights(blocks: Mapping[str, Mapping[str, float]]) -> None:
     """Refuse negative and all-zero weights: the result would leave 0-100 without anybody noticing."""
     problems = []

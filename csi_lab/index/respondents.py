@@ -13,8 +13,8 @@ from scipy.special import stdtrit
 from csi_lab.answers import aligned, require_columns, require_possible, split_weights
 from csi_lab.design import Design
 from csi_lab.errors import CsiLabWarning, DataError, SpecError
-from csi_lab.index.formula import Bounds, limits, require_answers_inside, require_weights
-from csi_lab.settings import is_number, require_level
+from csi_lab.index.formula import Bounds, item_weights, limits, require_answers_inside
+from csi_lab.settings import require_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,16 +60,8 @@ def respondent_index(data: Any, weights: Mapping[str, float] | pd.Series, bounds
     frame = getattr(data, "frame", data)
     if not hasattr(frame, "columns"):
         raise DataError(f"need a survey or a DataFrame, got {type(data).__name__}")
-    if not isinstance(weights, (Mapping, pd.Series)):
-        raise SpecError(f"weights must map items to numbers, as {{'q1': 0.5, 'q2': 0.5}}, got {type(weights).__name__}")
-    items, values = list(weights.keys()), list(weights.values() if isinstance(weights, Mapping) else weights)
-    twice = sorted({str(i) for i in items if items.count(i) > 1})
-    odd = [str(i) for i, value in zip(items, values, strict=True) if not is_number(value) or not np.isfinite(value)]
-    if twice or odd:
-        raise SpecError(f"weights given twice: {twice}" if twice else f"weights that are no finite numbers: {odd}")
+    items, v = item_weights(weights)
     require_possible(data, items)
-    v = np.array(values, dtype=float)
-    require_weights({"the index": dict(zip(items, v, strict=True))})
     low, high = limits(bounds, items)
     require_answers_inside(frame, items, low, high)
     x = frame[items].to_numpy(dtype=float, na_value=np.nan)

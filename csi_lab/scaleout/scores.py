@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from csi_lab.errors import DataError, SpecError, listed
-from csi_lab.index.formula import Bounds, limits, require_weights
+from csi_lab.index.formula import Bounds, item_weights, limits
 from csi_lab.scaleout.columns import Recode, answers_of
 from csi_lab.scaleout.engines import Engine, in_order
 from csi_lab.scaleout.files import Listing
@@ -157,7 +157,8 @@ def write_scores(
     DataError
         If answers cannot be read or lie outside the bounds; nothing is left behind.
     SpecError
-        If the fit holds several draws, ``out`` exists or cannot be written, or names clash.
+        If the fit is none or holds several draws, weights are no numbers, ``out`` exists or cannot be written, or names
+        clash.
 
     Notes
     -----
@@ -173,6 +174,8 @@ def write_scores(
     ...     print(write_scores(survey, csi.sem.pls(survey), Path(folder) / "scores"))
     250 rows of Image, Expectation, Quality, Value, Satisfaction, Complaints, Loyalty in 1 file of scores
     """
+    if not hasattr(fit, "solution"):
+        raise SpecError(f"scores need a PLS fit, as csi.sem.pls gives it, got {type(fit).__name__}")
     if fit.moments.shape:
         raise SpecError("scores need the weights of one fit; this one holds several draws")
     target = Path(out)
@@ -260,8 +263,8 @@ def _formula(
 ) -> _Formula:
     constructs = tuple(fit.model.constructs)
     names = list(fit.model.items)
-    foreign = [] if index is None else [name for name in dict(index) if name not in names]
-    names += foreign
+    asked, v = ([], np.zeros(0)) if index is None else item_weights(index)
+    names += [name for name in asked if name not in names]
     problems = [f"no meaning is given for the item {name!r}" for name in names if name not in given]
     kept = [keep] if isinstance(keep, str) else list(keep)
     clash = sorted((set(kept) & {*constructs, INDEX}) | ({INDEX} & {*constructs} if index is not None else set()))
@@ -279,9 +282,6 @@ def _formula(
     mean[:own] = fit.moments.mean
     position, low = None, np.zeros(p)
     if index is not None and bounds is not None:
-        asked = list(dict(index))
-        v = np.array([float(index[name]) for name in asked])
-        require_weights({"the index": dict(zip(asked, v, strict=True))})
         least, most = limits(bounds, asked)
         at = [names.index(name) for name in asked]
         position = np.zeros(p)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from csi_lab.errors import CsiLabWarning, SpecError
-from csi_lab.index.formula import Bounds, index_values, limits, require_means_inside, require_weights
+from csi_lab.index.formula import Bounds, index_values, item_weights, limits, require_means_inside
 from csi_lab.moments import Moments
 from csi_lab.resampling import require_draws
 from csi_lab.scaleout.scan import require_seed
 from csi_lab.scaleout.scanned import Scan
 from csi_lab.scaleout.survey import StreamedSurvey
+from csi_lab.settings import require_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +60,8 @@ def index_by_segment(
     EstimationError
         If a weight is negative, all are zero, or a mean lies outside the bounds.
     SpecError
-        If the pass kept no sums by this column, or did not keep the rows that answer these items.
+        If ``found`` is no pass, weights are no numbers, or the pass kept no sums by this column or did not keep the
+        rows that answer these items.
 
     Warns
     -----
@@ -77,14 +79,16 @@ def index_by_segment(
     """
     import pandas as pd
 
-    if not 0 < level < 1:
-        raise SpecError(f"level={level!r} must lie between 0 and 1, e.g. 0.95")
+    if not isinstance(found, (Scan, StreamedSurvey)):
+        raise SpecError(
+            f"need what csi_lab.scaleout.scan or open_survey found, got {type(found).__name__}; for rows in memory use "
+            "csi_lab.index.by_group"
+        )
+    require_level(level)
     require_draws(draws)
     if not isinstance(rng, np.random.Generator):
         require_seed(rng, "rng")
-    items = list(dict(weights))
-    v = np.array([float(weights[name]) for name in items])
-    require_weights({"the index": dict(zip(items, v, strict=True))})
+    items, v = item_weights(weights)
     low, high = limits(bounds, items)
     member = np.ones((len(items), 1))
 
