@@ -295,7 +295,7 @@ def test_markers_that_cannot_serve_are_refused(mobi):
 def test_markers_and_constructs_that_are_one_another(mobi):
     """Items that cancel and a marker that is a construct are refused; two constructs that are one have no interval."""
     frame = mobi.assign(back=11 - mobi["CUSA1"], twin=mobi["CUSA1"])
-    with pytest.raises(EstimationError, match=r"as they cancel: \['A'\]"):
+    with pytest.raises(EstimationError, match=r"because they cancel: \['A'\]"):
         marker_variable(frame, "CUSCO", {"A": ["CUSA1", "back"], "B": "CUSA2"})
     with pytest.raises(EstimationError, match=r"copy of \['A'\]"):
         marker_variable(frame, "twin", {"A": "CUSA1", "B": "CUSA2"})
@@ -303,6 +303,25 @@ def test_markers_and_constructs_that_are_one_another(mobi):
     assert row["estimate"] == pytest.approx(1)
     assert np.isnan(row["low"])
     assert row["verdict"] == "untested"
+
+
+def test_checks_of_method_bias_say_what_their_intervals_are(mobi):
+    survey = csi.load_survey("mobile")
+    blocks = {"Satisfaction": SATISFACTION, "Image": ["IMAG1", "IMAG2"]}
+    fit = pls(survey)
+    for found, words in (
+        (harman(survey), "none: ask for draws"),
+        (harman(survey, draws=50), "percentile intervals at 95% from 50 draws"),
+        (full_collinearity(fit), "none: take the fit's"),
+        (full_collinearity(fit.bootstrap(draws=50)), "percentile intervals at 95% from 50 draws"),
+        (full_collinearity(pd.DataFrame(np.eye(3))), "none: correlations alone"),
+        (marker_variable(mobi, "CUSCO", blocks), "Fisher's z"),
+        (marker_variable(mobi, "CUSCO", blocks, weights=np.linspace(1, 2, 250)), "none: the sample has weights"),
+        (marker_variable(mobi, "CUSCO", blocks, draws=50), "percentile intervals"),
+    ):
+        assert words in found.interval
+        assert words in str(found)
+        assert ("none" in found.interval) == bool(found.table["low"].isna().all())
 
 
 def test_the_corrected_correlation_has_an_error_too(mobi):

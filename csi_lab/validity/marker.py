@@ -111,11 +111,15 @@ def marker_variable(
             kind=kind,
             level=level,
         )
-        table = found.to_frame(index, ["construct", "other"])
+        table, interval = found.to_frame(index, ["construct", "other"]), str(found)
     else:
         partial = partial_correlations(scores)[first, second]
         table = estimate_table(partial, index, ["construct", "other"]).assign(se=np.nan, low=np.nan, high=np.nan)
-        if not against_formulas(data, moments) and n > 4:
+        against = against_formulas(data, moments)
+        interval = "Fisher's z with one variable held constant"
+        if against or n <= 4:
+            interval = f"none: {against or 'more than four rows are needed'}; ask for draws"
+        else:
             half = special.ndtri(1 - (1 - level) / 2) / np.sqrt(n - 4)
             # Two constructs that are one have no interval.
             z = np.arctanh(np.where(np.abs(partial) < 1 - 1e-12, partial, np.nan))
@@ -135,7 +139,9 @@ def marker_variable(
         f"and at least {smallest:.3f} in size with every construct",
         *left_out(moments.dropped),
     )
-    return MethodBiasResult(f"Marker variable {' + '.join(map(str, own))}", table, n, "partial correlation", remarks)
+    return MethodBiasResult(
+        f"Marker variable {' + '.join(map(str, own))}", table, n, "partial correlation", interval, remarks
+    )
 
 
 def _require_scores(scores: np.ndarray, names: Sequence[str]) -> None:

@@ -37,6 +37,8 @@ class MethodBiasResult:
         Rows used; 0 where only correlations were given.
     quantity
         What the estimates are, in words.
+    interval
+        What the intervals are, or why there are none.
     remarks
         What a reader must know, one sentence each.
     cut
@@ -47,6 +49,7 @@ class MethodBiasResult:
     table: pd.DataFrame
     n: int
     quantity: str
+    interval: str
     remarks: tuple[str, ...] = ()
     cut: float | None = None
 
@@ -73,12 +76,12 @@ class MethodBiasResult:
             for key, row in self.table.iterrows()
         ]
         sample = f", n = {self.n}" if self.n else ""
-        return "\n".join([f"{self.name}{sample}", *rows, *self.remarks])
+        return "\n".join([f"{self.name}{sample}", *rows, *self.remarks, f"  interval: {self.interval}"])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        head = "<br>".join(html.escape(line) for line in (self.name, *self.remarks))
+        head = "<br>".join(html.escape(line) for line in (self.name, *self.remarks, f"interval: {self.interval}"))
         return f"<p>{head}</p>{self.table.round(3).to_html()}"
 
 
@@ -163,15 +166,17 @@ def harman(
         sample=moments,
     )
     if made is not None:
-        table = made.interval(lambda m: shares(m.corr), kind=kind, level=level).to_frame(names, ["share"])
+        found = made.interval(lambda m: shares(m.corr), kind=kind, level=level)
+        table, interval = found.to_frame(names, ["share"]), str(found)
     else:
         table = estimate_table(shares(moments.corr), names, ["share"]).assign(se=np.nan, low=np.nan, high=np.nan)
+        interval = "none: ask for draws"
     table["verdict"] = [
         "no proper one-factor solution" if np.isnan(v) else f"{'below' if v < cut else 'not below'} {cut:.2f}"
         for v in table["estimate"]
     ]
     what, remarks = "share of the variance of all items", left_out(moments.dropped)
-    return MethodBiasResult("Harman's single-factor check", table, int(moments.n), what, remarks, cut)
+    return MethodBiasResult("Harman's single-factor check", table, int(moments.n), what, interval, remarks, cut)
 
 
 def first_component(corr: np.ndarray) -> np.ndarray:
@@ -251,12 +256,16 @@ def full_collinearity(source: Any, *, cut: float = 3.3) -> MethodBiasResult:
         together = [n for n, v in zip(names, vectors[:, 0], strict=True) if abs(v) > 1e-6]
         raise EstimationError(f"constructs are exactly collinear: {together}; VIF does not exist")
     if fitted and source.replicates is not None:
-        table = source.interval(lambda fit: inflation(fit.solution.correlations)).to_frame(names, ["construct"])
+        found = source.interval(lambda fit: inflation(fit.solution.correlations))
+        table, interval = found.to_frame(names, ["construct"]), str(found)
     else:
         table = estimate_table(inflation(matrix), names, ["construct"]).assign(se=np.nan, low=np.nan, high=np.nan)
+        interval = "none: take the fit's .bootstrap()" if fitted else "none: correlations alone have no replicates"
     table["verdict"] = [f"{'above' if v > cut else 'up to'} {cut:g}" for v in table["estimate"]]
     n = int(source.moments.n) if fitted else 0
-    return MethodBiasResult("Full-collinearity VIF", table, n, "variance inflation by all other constructs", cut=cut)
+    return MethodBiasResult(
+        "Full-collinearity VIF", table, n, "variance inflation by all other constructs", interval, cut=cut
+    )
 
 
 def inflation(corr: np.ndarray) -> np.ndarray:
