@@ -27,6 +27,7 @@ from csi_lab.em import (
 )
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.moments import Moments
+from csi_lab.replicate_factors import jackknife_factors
 from csi_lab.resampling import _source
 from csi_lab.units import Units, _codes, units_of
 
@@ -173,6 +174,12 @@ class IncompleteUnits(Units):
         at = [self.whole.names.index(name) for name in self.point.names]
         sums, products = as_sums(weight, mean * unit, cov * np.outer(unit, unit))
         return n, weight, sums[:, at], products[:, at][:, :, at]
+
+    def without_each(self) -> tuple[np.ndarray, ...]:
+        """As for complete answers, but each sum is completed anew from the units that remain."""
+        parts = [self.combine(factors, (factors > 0) @ self.sizes) for factors, _ in jackknife_factors(self)]
+        n, weight, sums, products = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return n, weight, sums, products
 
     def grouped(self, groups: int, rng: np.random.Generator) -> IncompleteUnits:
         """The rows dealt at random into so many groups of equal size (give or take one), each a unit."""

@@ -53,6 +53,12 @@ def rao_wu_factors(units: Units, draws: int, rng: np.random.Generator) -> np.nda
     return factors[:draws]
 
 
+def jackknife_scale(units: Units) -> np.ndarray:
+    """Factors ``(U,)`` of the jackknife variance, units in the order in which they are left out."""
+    kept = [(len(at), fraction) for at, fraction in units.strata() if fraction < 1]
+    return np.concatenate([np.full(n, (1 - fraction) * (n - 1) / n) for n, fraction in kept] or [np.empty(0)])
+
+
 def jackknife_factors(units: Units) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Factors ``(k, units)`` of the jackknife, and the factors of its variance, in blocks."""
     for at, fraction in units.strata():

@@ -19,7 +19,7 @@ from csi_lab.replicate_factors import (
     blocks_of_draws,
     bootstrap_factors,
     counts_of,
-    jackknife_factors,
+    jackknife_scale,
     rao_wu_factors,
 )
 from csi_lab.settings import generator, is_whole
@@ -134,7 +134,7 @@ class Replicates:
         """
         if self.units is None:
             raise SpecError("BCa needs the units that were resampled; with given replicate weights use kind='bc'")
-        return _joined(self.point, [_deleted(self.units, factors) for factors, _ in jackknife_factors(self.units)])
+        return _joined(self.point, [self.units.without_each()])
 
     def influence(self, values: np.ndarray) -> np.ndarray:
         r"""Jackknife values as the acceleration of BCa needs them when there are several strata.
@@ -325,10 +325,8 @@ def replicates_of(
     require_draws(draws)
     if method == "jackknife":
         units.require_pairs()
-        made = list(jackknife_factors(units))
-        parts = [_deleted(units, factors) for factors, _ in made]
-        scale = np.concatenate([factor for _, factor in made])
-        return Replicates(units.point, _joined(units.point, parts), "jackknife", units.df, scale, units)
+        moments = _joined(units.point, [units.without_each()])
+        return Replicates(units.point, moments, "jackknife", units.df, jackknife_scale(units), units)
     if method != "bootstrap":
         units.require_pairs()
     make = bootstrap_factors if method == "bootstrap" else rao_wu_factors
@@ -451,11 +449,6 @@ def _source(
         items = data.items if frame is not data else [c for c in frame.columns if c not in design.columns]
     require_columns(frame, items)
     return frame, design, list(items), weights
-
-
-def _deleted(units: Units, factors: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Sums of replicates that lack a unit, with the rows that remain."""
-    return units.combine(factors, (factors > 0) @ units.sizes)
 
 
 def _given(

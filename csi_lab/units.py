@@ -105,9 +105,34 @@ class Units:
             for at in range(0, self.count, PRODUCT_ROWS):
                 part = slice(at, at + PRODUCT_ROWS)
                 sums += factors[:, part] @ self._row_contributions(part)
-        products = sums[:, 1 + p + _places(p)]
         n = np.full(len(factors), self.rows) if rows is None else rows
-        return n, sums[:, 0], sums[:, 1 : 1 + p], products
+        return n, *self._parted(sums)
+
+    def without_each(self) -> tuple[np.ndarray, ...]:
+        """The same without each unit in turn, the others of its stratum scaled up by :math:`n_h/(n_h - 1)`.
+
+        Stratum by stratum; units that were certain to be drawn are not left out. Cost and memory grow with the units,
+        not with their square.
+
+        Raises
+        ------
+        DataError
+            If all units were certain.
+        """
+        table = self._all_contributions if self.table is None else self.table
+        strata = list(self.strata())
+        elsewhere = _without_each(np.array([table[at].sum(axis=0) for at, _ in strata]))
+        drawn = [(at, rest) for (at, fraction), rest in zip(strata, elsewhere, strict=True) if fraction < 1]
+        if not drawn:
+            raise DataError("every unit was certain to be drawn: none can be left out, and there is no sampling error")
+        sums = [rest + len(at) / (len(at) - 1) * _without_each(table[at]) for at, rest in drawn]
+        left = self.rows - self.sizes[np.concatenate([at for at, _ in drawn])]
+        return left, *self._parted(np.concatenate(sums))
+
+    def _parted(self, sums: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Weight, sums and cross-products from sums ``(draws, q)`` of contributions."""
+        p = len(self.point.names)
+        return sums[:, 0], sums[:, 1 : 1 + p], sums[:, 1 + p + _places(p)]
 
     def _row_contributions(self, part: slice) -> np.ndarray:
         """What some rows contribute; a small sample's are kept, because thousands of draws ask for them."""
@@ -207,6 +232,14 @@ def _contributions(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     first, second = np.triu_indices(x.shape[1])
     weighted = x * w[:, None]
     return np.concatenate([w[:, None], weighted, weighted[:, first] * x[:, second]], axis=1)
+
+
+def _without_each(table: np.ndarray) -> np.ndarray:
+    """Sums over all rows but each in turn, of those before and those after: nothing is subtracted, nothing lost."""
+    out = np.zeros_like(table)
+    out[1:] = np.cumsum(table[:-1], axis=0)
+    out[:-1] += np.cumsum(table[:0:-1], axis=0)[::-1]
+    return out
 
 
 @cache

@@ -71,6 +71,30 @@ def test_jackknife_of_a_mean_is_its_textbook_error(mobi):
     assert found.se == pytest.approx((mobi.std() / np.sqrt(250)).to_numpy(), rel=1e-10)
 
 
+def test_each_unit_left_out_is_the_sample_without_it(clustered):
+    """Rows, and towns in strata, the others of the stratum counting n/(n - 1) times; not only for whole answers."""
+    frame = clustered.assign(x=clustered["x"] / 7)
+    alone = replicates(frame[["x", "y"]], method="jackknife").moments
+    for i in (0, 50, len(frame) - 1):
+        rest = Moments.from_frame(frame[["x", "y"]].drop(index=i))
+        assert alone.n[i] == rest.n
+        assert alone.mean[i] == pytest.approx(rest.mean, rel=1e-13)
+        assert alone.cov[i] == pytest.approx(rest.cov, rel=1e-12)
+    made = replicates(frame, DESIGN, items=["x", "y"], method="jackknife")
+    town = (frame["stratum"] == "s0") & (frame["town"] == "t0")
+    weights = np.where(frame["stratum"] == "s0", 8 / 7, 1) * frame["w"] * ~town
+    rest = Moments.from_frame(frame[["x", "y"]], weights=weights)
+    assert made.moments.n[0] == rest.n == (~town).sum()
+    assert made.moments.cov[0] == pytest.approx(rest.cov, rel=1e-12)
+    assert made.scale == pytest.approx(np.repeat([7 / 8, 11 / 12, 4 / 5], [8, 12, 5]))
+
+
+def test_an_item_that_varies_by_one_row_alone_is_constant_without_it():
+    """Nothing is subtracted, so that no rounding is taken for a variance."""
+    frame = pd.DataFrame({"x": [0.1] * 3000 + [0.7], "y": np.arange(3001) % 7 / 3})
+    assert np.flatnonzero(replicates(frame, method="jackknife").moments.constant[:, 0]).tolist() == [3000]
+
+
 def test_bootstrap_error_of_a_mean_is_right_within_its_own_error(mobi):
     """The multinomial bootstrap of a mean has variance (n - 1)/n s2/n; se of an sd of R draws is sd / sqrt(2 R)."""
     draws = 4000
@@ -456,3 +480,11 @@ def test_estimates_without_an_interval_are_counted():
 def test_seeds_that_cannot_be_repeated_are_refused(mobi, rng):
     with pytest.raises(SpecError, match=r"rng=.* must be a whole number >= 0 \(the seed\) or a numpy Generator"):
         replicates(mobi[["CUSA1", "CUSA2"]], draws=50, rng=rng)
+
+
+def test_a_census_has_no_sampling_error():
+    frame = pd.DataFrame({"q": [1.0, 3, 5, 9], "N": 4})
+    census = replicates(frame, Design(population="N"), items=["q"], draws=50, rng=1)
+    assert census.interval(mean).se == pytest.approx(0, abs=1e-12)
+    with pytest.raises(DataError, match="every unit was certain to be drawn"):
+        replicates(frame, Design(population="N"), items=["q"], method="jackknife")
