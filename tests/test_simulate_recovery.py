@@ -437,11 +437,33 @@ def test_money_outcomes_and_causes_are_as_stated(cases):
     near(found["answers"], found["channel"].map(dict(rules["answered"])))
 
 
-def test_complainers_write_in_the_stated_languages(many):
+@pytest.fixture(scope="module")
+def written(many):
+    """The tables of a small market that complains much."""
     rules = stated("complaints", rate=150.0)
-    table = complaints.make(many[0].head(3000), many[1].head(3000), rules, np.random.default_rng(8))["complaints"]
+    return rules, complaints.make(many[0].head(3000), many[1].head(3000), rules, np.random.default_rng(8))
+
+
+def test_complainers_write_in_the_stated_languages(written):
+    rules, made = written
+    table = made["complaints"]
     first = table[table["language"] != ""].drop_duplicates("customer")
     shares(first["language"], rules["languages"])
+
+
+def test_a_case_is_assigned_at_any_moment_of_the_stated_part_of_the_time_to_the_first_answer(written):
+    rules, made = written
+    log = made["complaint_events"].assign(at=lambda t: pd.to_datetime(t["at"]).astype("datetime64[s]"))
+    at = log[log["event"].isin(["received", "assigned", "answered"])].pivot(
+        index="complaint_id", columns="event", values="at"
+    )
+    clock = WorkingDays.of(rules["calendar"], opens=9, closes=18)
+    at = at.dropna()
+    hours = {name: clock.start(at[name].to_numpy().astype("datetime64[m]")) for name in at}
+    wait = hours["answered"] - hours["received"]
+    part = ((hours["assigned"] - hours["received"]) / wait)[wait > 0.2]  # times are written to the minute
+    near(part, rules["handling"]["assigned"] / 2)
+    spread(part, rules["handling"]["assigned"] / np.sqrt(12))
 
 
 # ------------------------------------------------------------------------------------------ visits, forms, firms
