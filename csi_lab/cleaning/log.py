@@ -260,7 +260,7 @@ class CleaningLog:
         # Writing files is the business of an upper floor; estimators and checks know no files.
         from csi_lab.course.export import save_tables
 
-        if not isinstance(folder, (str, PathLike)):
+        if not isinstance(folder, (str, PathLike)) or not str(folder).strip():
             raise SpecError(f"folder={folder!r} must be the path of a folder")
         return save_tables(self.tables(), folder)
 
