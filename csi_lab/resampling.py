@@ -447,8 +447,9 @@ def _source(
         )
     if items is None:
         items = data.items if frame is not data else [c for c in frame.columns if c not in design.columns]
+    items = [items] if isinstance(items, str) else list(items)
     require_columns(frame, items)
-    return frame, design, list(items), weights
+    return frame, design, items, weights
 
 
 def _given(

@@ -469,6 +469,17 @@ def test_a_function_that_loses_the_draws_is_refused(mobi, function):
         replicates(mobi[["CUSA1", "CUSA2"]], draws=50, rng=1).interval(function)
 
 
+@pytest.mark.parametrize("quantity", [lambda fit: fit.solution.r2[1], lambda fit: fit.solution.r2.mean(axis=0)])
+def test_a_quantity_that_loses_the_draws_is_refused(mobi, ecsi, quantity):
+    with pytest.raises(SpecError, match="must keep the leading axes of a fit"):
+        pls(mobi, ecsi).bootstrap(draws=20).interval(quantity)
+
+
+def test_one_item_may_be_named_alone(mobi):
+    alone, listed = (replicates(mobi, items=items, draws=5, rng=1) for items in ("CUSA1", ["CUSA1"]))
+    assert (alone.moments.mean == listed.moments.mean).all()
+
+
 def test_estimates_without_an_interval_are_counted():
     """All draws above the estimate: no bias correction exists."""
     found = interval(np.array([0.0]), np.arange(1.0, 6.0)[:, None], kind="bc")

@@ -10,7 +10,7 @@ import pytest
 from conftest import ecsi_mobile
 
 import csi_lab as csi
-from csi_lab import CsiLabWarning, DataError, EstimationError, PathModel
+from csi_lab import CsiLabWarning, DataError, EstimationError, PathModel, SpecError
 from csi_lab.moments import Moments
 from csi_lab.resampling import replicates
 from csi_lab.sem import load_fit, pls
@@ -152,6 +152,20 @@ def resealed(text: str, change) -> str:
 def test_contents_that_contradict_themselves_are_refused(text, change, message):
     with pytest.raises(DataError, match=message):
         load_fit(resealed(text, change))
+
+
+@pytest.mark.parametrize("source", [None, 3, b"{"])
+def test_what_is_no_path_is_refused(source):
+    with pytest.raises(DataError, match=f"need the path of a stored fit or its text, got {type(source).__name__}"):
+        load_fit(source)
+
+
+def test_a_file_that_cannot_be_written_is_named(mobi, ecsi, tmp_path):
+    fit = pls(mobi, ecsi)
+    with pytest.raises(DataError, match=r"fit.json cannot be written: .*; does its folder exist\?"):
+        fit.to_json(tmp_path / "absent" / "fit.json")
+    with pytest.raises(SpecError, match="path=3 must be the name of a file"):
+        fit.to_json(3)
 
 
 def test_a_stack_of_fits_is_not_stored(mobi, ecsi):

@@ -176,6 +176,8 @@ class Estimation:
         ------
         EstimationError
             If the fit was not bootstrapped.
+        SpecError
+            If the quantity does not keep the leading axes.
         """
         if self.replicates is None or self.replicated is None:
             raise EstimationError("this fit has no replicates; take fit.bootstrap(...) first")
@@ -257,6 +259,11 @@ def estimate(
 
 def _where_solved(fit: Estimation, quantity: Quantity) -> np.ndarray:
     """A quantity of every draw, NaN where the draw has no solution."""
-    values = quantity(fit)
+    values = np.asarray(quantity(fit))
+    if values.shape[:1] != np.shape(fit.converged):
+        raise SpecError(
+            f"the quantity has shape {values.shape} for {np.size(fit.converged)} draws: it must keep the leading axes "
+            "of a fit, as fit.solution.r2[..., 0] does and fit.solution.r2[0] does not"
+        )
     solved = np.asarray(fit.converged).reshape(-1, *(1,) * (values.ndim - 1))
     return np.where(solved, values, np.nan)

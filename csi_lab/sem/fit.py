@@ -142,6 +142,8 @@ class PLSFit(Assessed):
         ------
         EstimationError
             If the fit holds several draws.
+        DataError, SpecError
+            If the file cannot be written, or ``path`` is none.
         """
         from csi_lab.sem.stored import to_json
 

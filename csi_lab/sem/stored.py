@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from csi_lab.design import Design
-from csi_lab.errors import CsiLabError, DataError, EstimationError
+from csi_lab.errors import CsiLabError, DataError, EstimationError, SpecError
 from csi_lab.model import PathModel
 from csi_lab.moments import Moments
 from csi_lab.sem.algorithm import SCHEMES, Solution
@@ -39,6 +39,8 @@ def to_json(fit: PLSFit, path: str | PathLike[str] | None = None) -> str:
     ------
     EstimationError
         If the fit holds several draws.
+    DataError, SpecError
+        If the file cannot be written, or ``path`` is none.
     """
     if fit.moments.shape:
         raise EstimationError("one fit is stored at a time; this one holds several draws")
@@ -86,7 +88,12 @@ def to_json(fit: PLSFit, path: str | PathLike[str] | None = None) -> str:
     stored = {"format": FORMAT, "version": VERSION, "checksum": _checksum(content), **content}
     text = json.dumps(stored, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
     if path is not None:
-        Path(path).write_text(text, encoding="utf-8", newline="\n")
+        if not isinstance(path, (str, PathLike)):
+            raise SpecError(f"path={path!r} must be the name of a file")
+        try:
+            Path(path).write_text(text, encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise DataError(f"{Path(path).name} cannot be written: {error.strerror}; does its folder exist?") from None
     return text
 
 
@@ -178,13 +185,15 @@ def _read(path_or_text: str | PathLike[str]) -> tuple[str, str]:
     """What to call the source in messages, and its text."""
     if isinstance(path_or_text, str) and path_or_text.lstrip().startswith("{"):
         return "the text", path_or_text
+    if not isinstance(path_or_text, (str, PathLike)):
+        raise DataError(f"need the path of a stored fit or its text, got {type(path_or_text).__name__}")
     path = Path(path_or_text)
     try:
         return path.name, path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise DataError(f"{path.name} is not a text file in UTF-8; a stored fit is") from None
     except OSError as error:
-        raise DataError(f"{path.name} cannot be read: {error.strerror}") from None
+        raise DataError(f"{path.name or 'a path without a name'} cannot be read: {error.strerror}") from None
 
 
 def _checksum(content: dict[str, Any]) -> str:
