@@ -176,6 +176,9 @@ def interval(
         whole, each = se
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = (draws - estimate) / each
+        # A draw without a standard error has no studentised value.
+        ratio = np.where(np.isfinite(ratio), ratio, np.nan)
+        failed = np.isnan(ratio).sum(axis=0)
         upper = _quantile(ratio, np.full(estimate.shape, 1 - tail))
         ends = estimate - upper * whole, estimate - _quantile(ratio, np.full(estimate.shape, tail)) * whole
     else:

@@ -244,6 +244,13 @@ def test_studentised_interval_of_a_mean_is_the_bootstrap_t(mobi):
     assert found.high[0] == pytest.approx(found.estimate[0] - low * point, rel=1e-10)
 
 
+def test_draws_without_a_standard_error_are_left_out_of_the_studentised_interval():
+    draws, errors = np.array([1.0, 2.0, 3.0, 5.0, -5.0]), np.array([1.0, 1.0, 1.0, 0.0, 0.0])
+    found = interval(np.array(2.0), draws, kind="studentised", level=0.5, se=(np.array(1.0), errors))
+    assert (float(found.low), float(found.high)) == (1.5, 2.5)
+    assert found.failed == 2
+
+
 def test_failed_draws_are_counted_and_left_out():
     draws = np.array([[1.0, 1.0], [np.nan, 2.0], [3.0, 3.0]])
     found = interval(np.array([2.0, 2.0]), draws, level=0.5)
