@@ -120,22 +120,26 @@ def test_squares_of_units_are_those_of_the_textbook(rows_per_unit):
     unit = np.repeat(rng.permutation(15), rows_per_unit)
     x = rng.normal(size=(len(unit), 4)) + 100 * stratum[unit][:, None]
     halves = slice(0, 9), slice(9, len(unit))
-    totals = UnitTotals(Clusters(tuple(unit[h] for h in halves), stratum), 4)
+    full, short = (
+        UnitTotals(Clusters(tuple(unit[h] for h in halves), stratum), 4, products=wanted) for wanted in (True, False)
+    )
     for g, half in enumerate(halves):
         for rows in (slice(0, 4), slice(4, None)):
-            totals.add(g, rows, x[half][rows])
+            full.add(g, rows, x[half][rows])
+            short.add(g, rows, x[half][rows])
     sums = np.array([x[unit == u].sum(axis=0) for u in range(15)])
     by_hand = sum(
         len(s) / (len(s) - 1) * (s - s.mean(axis=0)).T @ (s - s.mean(axis=0))
         for s in (sums[stratum == h] for h in range(3))
     )
-    assert totals.spread() == pytest.approx(by_hand, rel=1e-9)
+    assert full.spread() == pytest.approx(by_hand, rel=1e-9)
+    assert [full.trace(), short.trace()] == pytest.approx([np.trace(by_hand)] * 2, rel=1e-9)
 
 
 def test_a_stratified_sample_of_many_respondents_keeps_no_row():
     """200,000 units with 100 contributions each would be 160 MB."""
     n, width = 200_000, 100
-    totals = UnitTotals(Clusters((np.arange(n),), np.repeat([0, 1], n // 2)), width)
+    totals = UnitTotals(Clusters((np.arange(n),), np.repeat([0, 1], n // 2)), width, products=True)
     tracemalloc.start()
     for start in range(0, n, 10_000):
         totals.add(0, slice(start, start + 10_000), np.ones((10_000, width)))

@@ -120,7 +120,7 @@ def meat(
     width = specification.n_free + (0 if beside is None else beside.width)
     total = np.zeros((width, width))
     clusters = Clusters.of(answers)
-    sums = None if clusters is None else UnitTotals(clusters, width)
+    sums = None if clusters is None else UnitTotals(clusters, width, products=True)
     for g, (cells, part) in enumerate(zip(cells_of(specification), answers.parts, strict=True)):
         first = np.zeros(width)
         shift = np.zeros(len(answers.items))
@@ -211,15 +211,19 @@ def _saturated_trace(answers: Answers, sample: Sample, sigma: np.ndarray, means:
     """tr(J H^-1) of free covariances (and means) with the information at ``sigma (G, p, p)``, complete data.
 
     In closed form: with z an answer about the mean and W the inverse of sigma, a respondent adds half of
-    tr(W Z W Z) with Z = zz' - S, and z'Wz for the means.
+    tr(W Z W Z) with Z = zz' - S, and z'Wz for the means. With W = LL' the first is half the sum of squares of L'ZL,
+    the second that of L'z, and both add up over units.
     """
     clusters = Clusters.of(answers)
     total = 0.0
     p = len(answers.items)
     for g, part in enumerate(answers.parts):
         w_inv, s, count = np.linalg.inv(sigma[g]), sample.cov[0, g], sample.n[0, g]
-        ws = w_inv @ s
-        sums = None if clusters is None else UnitTotals(clusters, p * p + p)
+        ws, root = w_inv @ s, np.linalg.cholesky(w_inv)
+        lower = np.tril_indices(p)
+        half = np.where(lower[0] == lower[1], np.sqrt(0.5), 1.0)
+        mean_product = (root.T @ s @ root)[lower]
+        sums = None if clusters is None else UnitTotals(clusters, len(half) + p, products=False)
         for rows, x, v in part.blocks(answers.items):
             z = x / sample.scale[0] - sample.mean[0, g]
             if sums is None:
@@ -229,13 +233,11 @@ def _saturated_trace(answers: Answers, sample: Sample, sigma: np.ndarray, means:
                 own = 0.5 * (squared**2 - 2 * with_s + np.trace(ws @ ws)) + means * squared
                 total += float((v**2 * own).sum() / count)
             else:
-                outer = (z[:, :, None] * z[:, None, :] - s).reshape(len(z), -1)
-                sums.add(g, rows, v[:, None] * np.hstack([outer, z]))
+                turned = z @ root
+                products = (turned[:, lower[0]] * turned[:, lower[1]] - mean_product) * half
+                sums.add(g, rows, v[:, None] * np.hstack([products, turned * means]))
         if sums is not None:
-            spread = sums.spread()
-            turn = np.kron(w_inv, w_inv)
-            total += float((0.5 * np.trace(turn @ spread[: p * p, : p * p])) / count)
-            total += float(means * np.trace(w_inv @ spread[p * p :, p * p :]) / count)
+            total += sums.trace() / float(count)
     return total
 
 
@@ -250,7 +252,7 @@ def _independence_trace(answers: Answers, sample: Sample, means: bool) -> float:
     p = len(answers.items)
     for g, part in enumerate(answers.parts):
         variance, count = np.diagonal(sample.cov[0, g]), sample.n[0, g]
-        sums = None if clusters is None else UnitTotals(clusters, 2 * p)
+        sums = None if clusters is None else UnitTotals(clusters, 2 * p, products=False)
         for rows, x, v in part.blocks(answers.items):
             z = (x / sample.scale[0] - sample.mean[0, g]) / np.sqrt(variance)
             own = v[:, None] * np.hstack([(z**2 - 1) / np.sqrt(2), z * means])
@@ -259,7 +261,7 @@ def _independence_trace(answers: Answers, sample: Sample, means: bool) -> float:
             else:
                 sums.add(g, rows, own)
         if sums is not None:
-            total += float(np.trace(sums.spread()) / count)
+            total += sums.trace() / float(count)
     return total
 
 

@@ -40,9 +40,10 @@ class Clusters:
         design = answers.design
         if not (design.strata or design.psu):
             return None
-        frames = [_used(part) for part in answers.parts]
+        columns = [c for c in (design.strata, design.primary) if c is not None]
+        frames = [_used(part, columns) for part in answers.parts]
         whole = pd.concat(frames)
-        holes = [c for c in (design.strata, design.primary) if c is not None and whole[c].isna().any()]
+        holes = [c for c in columns if whole[c].isna().any()]
         if holes:
             raise DataError(
                 f"design columns have missing values: {holes}; every row needs its stratum and primary unit"
@@ -62,8 +63,8 @@ class Clusters:
 class UnitTotals:
     """Totals of primary units, added up block by block of rows, and their squares.
 
-    Where every unit is a single row, as in a stratified sample of respondents, no total is kept: a million of them with
-    their products would fill the memory.
+    Where every unit is a single row, as in a stratified sample of respondents, no total is kept: a million of them
+    would fill the memory.
 
     Parameters
     ----------
@@ -71,37 +72,54 @@ class UnitTotals:
         The units.
     width
         Contributions k of a row.
+    products
+        Whether :meth:`spread` will be asked for, or the :meth:`trace` alone.
     """
 
-    def __init__(self, clusters: Clusters, width: int) -> None:
+    def __init__(self, clusters: Clusters, width: int, *, products: bool) -> None:
         self._clusters = clusters
         self._size = np.bincount(clusters.stratum).astype(float)
         self._factor = self._size / (self._size - 1)
         self._single = sum(len(unit) for unit in clusters.unit) == clusters.count
-        self._squares = np.zeros((width, width))
+        # Of single rows: their squares, and the sums of each stratum. Of larger units: the sums of each.
+        self._squares = np.zeros((width, width) if products else width)
         self._sums = np.zeros((len(self._size) if self._single else clusters.count, width))
 
     def add(self, group: int, rows: slice, values: np.ndarray) -> None:
         """Contributions ``(rows, k)`` of some of the rows used of a group."""
-        unit = self._clusters.unit[group][rows]
-        if not self._single:
-            np.add.at(self._sums, unit, values)
-            return
-        stratum = self._clusters.stratum[unit]
-        self._squares += (values * self._factor[stratum][:, None]).T @ values
-        np.add.at(self._sums, stratum, values)
+        at = self._clusters.unit[group][rows]
+        if self._single:
+            at = self._clusters.stratum[at]
+            weighted = values * self._factor[at][:, None]
+            products = self._squares.ndim == 2
+            self._squares += weighted.T @ values if products else (weighted * values).sum(axis=0)
+        order = np.argsort(at, kind="stable")
+        starts = np.flatnonzero(np.diff(at[order], prepend=-1))
+        self._sums[at[order][starts]] += np.add.reduceat(values[order], starts, axis=0)
 
     def spread(self) -> np.ndarray:
         """Squares of the totals about the means of their strata, times units/(units - 1), ``(k, k)``."""
         if self._single:
             return self._squares - (self._sums * (self._factor / self._size)[:, None]).T @ self._sums
+        centred, factor = self._centred()
+        return (centred * factor[:, None]).T @ centred
+
+    def trace(self) -> float:
+        """The trace of :meth:`spread`."""
+        if self._single:
+            own = self._squares.sum() if self._squares.ndim == 1 else np.trace(self._squares)
+            return float(own - ((self._factor / self._size) @ self._sums**2).sum())
+        centred, factor = self._centred()
+        return float((factor @ centred**2).sum())
+
+    def _centred(self) -> tuple[np.ndarray, np.ndarray]:
+        """Totals of the units less the mean of their stratum, and the factor of each unit."""
         stratum = self._clusters.stratum
         mean = np.zeros((len(self._size), self._sums.shape[1]))
         np.add.at(mean, stratum, self._sums)
-        centred = self._sums - (mean / self._size[:, None])[stratum]
-        return (centred * self._factor[stratum][:, None]).T @ centred
+        return self._sums - (mean / self._size[:, None])[stratum], self._factor[stratum]
 
 
-def _used(part: Part) -> pd.DataFrame:
+def _used(part: Part, columns: list[str]) -> pd.DataFrame:
     assert part.frame is not None
-    return part.frame[part.used]
+    return part.frame[columns][part.used]
