@@ -281,6 +281,17 @@ def test_the_large_report_runs_on_every_legal_study_without_a_warning(odd, name)
     assert ("No index, because an item's weight is negative" in said) == (name == "all negative")
 
 
+@pytest.mark.parametrize("path", [REPORT, LARGE], ids=lambda p: p.stem)
+def test_groups_of_other_rows_than_the_index_are_said_to_be(path, tmp_path):
+    frame = answers(200).assign(town=np.arange(200) % 2)
+    frame.loc[:39, "q1"] = np.nan  # of the model, and not of the target
+    frame.loc[40:44, "q6"] = np.nan
+    said = play(path, study=str(write_study(tmp_path, frame, segments=["town"])), draws=50)
+    assert "use the 195 rows that answer the items of Satisfaction; the index above, only the 155 that answer" in said
+    whole = write_study(tmp_path / "whole", answers(200).assign(town=np.arange(200) % 2), segments=["town"])
+    assert "that answer its whole model" not in play(path, study=str(whole), draws=50)
+
+
 def test_the_large_report_goes_on_without_a_target(odd):
     assert "The study names no target." in play(LARGE, study=odd["no target"], draws=50)
 
