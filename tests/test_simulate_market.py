@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import csi_lab as csi
 from csi_lab.course.cli import app
-from csi_lab.errors import DataError, SpecError
+from csi_lab.errors import CsiLabError, DataError, SpecError
 from csi_lab.simulate import answers as answering
 from csi_lab.simulate import assembly, bounds, draw, iceberg, nonresponse, ranges, truth
 from csi_lab.simulate.columns import codebook
@@ -1071,7 +1071,7 @@ def test_impossible_sizes_are_refused(size):
 
 
 def test_a_negative_seed_is_refused():
-    with pytest.raises(SpecError, match="0 or more"):
+    with pytest.raises(SpecError, match=r"rng=-1 must be a whole number >= 0"):
         csi.simulate.make_market(customers=10, rng=-1)
 
 
@@ -1109,6 +1109,45 @@ def test_impossible_settings_of_the_fieldwork_are_named(small, settings):
         interview(small, [1, 2], **settings)
 
 
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda m: csi.simulate.make_market(customers=9, rng=1.5), "rng=1.5 must be a whole number"),
+        (lambda m: csi.simulate.make_market([1], customers=9), r"mapping by section or the path.*\[1\]"),
+        (lambda m: m.answers(3.0), "no wave 3.0"),
+        (lambda m: m.answers(True), "no wave True"),
+        (lambda m: m.responses([1]), r"no wave \[1\]"),
+        (lambda m: m.survey([1], nonresponse="no"), "nonresponse='no' must be True or False"),
+        (lambda m: m.survey([1], careless="some"), "careless='some' must be a finite number"),
+        (lambda m: m.survey([1], rng="x"), "rng='x' must be a whole number"),
+        (lambda m: m.survey([1], complaints=[1]), "complaints must be a DataFrame, got list"),
+        (lambda m: m.survey([1], complaints=pd.DataFrame({"a": [1]})), "customer"),
+        (lambda m: panel(m, customers=2.5), "customers=2.5 must be a whole number"),
+        (lambda m: panel(m, waves=3), "waves=3: give several"),
+        (lambda m: draw.two_stage(m.register, towns=2.5, issued=3, rng=1), "towns=2.5"),
+        (lambda m: draw.two_stage(m.register[["customer"]], towns=2, issued=3, rng=1), "province"),
+        (lambda m: draw.two_stage(m.register.assign(town=None), towns=2, issued=3, rng=1), r"\['town'\] have gaps"),
+        (lambda m: draw.two_stage(m.register.head(0), towns=2, issued=3, rng=1), "no customers"),
+        (lambda m: total_change(m.parameters), r"parameters\['market'\]"),
+        (
+            lambda m: nonresponse.response_probability(
+                pd.DataFrame({"age_group": ["old"], "urban": [True]}), np.zeros(1), m.parameters["survey"]
+            ),
+            r"age groups \['old'\]",
+        ),
+    ],
+)
+def test_values_of_the_wrong_kind_are_refused_by_name(small, call, words):
+    with pytest.raises(CsiLabError, match=words):
+        call(small)
+
+
+def test_a_survey_that_nobody_answers_says_so():
+    market = csi.simulate.make_market({"survey": {"response": {"base": -60}}}, customers=6000, rng=1)
+    with pytest.raises(DataError, match=r"nobody of \d+ issued customers answers"):
+        assembly._latest_survey(market, {})
+
+
 def test_unknown_waves_and_panels_are_refused(small):
     for call in (small.answers, small.latent_in, small.truth_index, small.responses):
         with pytest.raises(SpecError, match="waves are 0, 1, 2, 3"):
@@ -1119,7 +1158,7 @@ def test_unknown_waves_and_panels_are_refused(small):
         panel(small, overlap=1.2)
     with pytest.raises(SpecError, match="the market has 5000"):
         panel(small, customers=4000)
-    with pytest.raises(SpecError, match="1 or more"):
+    with pytest.raises(SpecError, match="towns=0 must be a whole number of at least 1"):
         draw.two_stage(small.register, towns=0, issued=5, rng=np.random.default_rng(1))
 
 

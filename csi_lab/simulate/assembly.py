@@ -135,6 +135,8 @@ def _latest_survey(market: Market, cases: dict[str, pd.DataFrame] | None) -> dic
     stream = child(market.seed, "sample", stated["wave"])
     drawn = two_stage(market.register, towns=stated["towns"], issued=stated["issued"], rng=stream)
     work = interview(market, drawn, wave=stated["wave"], complaints=cases.get("complaints"))
+    if not len(work.answers):
+        raise DataError(f"nobody of {len(work.issued)} issued customers answers; raise survey: response: base")
     survey = work.answers.merge(drawn, on="customer", how="left", validate="one_to_one")
     register = market.register
     known = {CELLS: register.groupby(list(CELLS)).size()}

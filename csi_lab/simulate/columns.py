@@ -69,9 +69,11 @@ def _described(column: pd.Series) -> tuple[str, str]:
         return "yes/no", "0 | 1"
     if pd.api.types.is_numeric_dtype(column):
         kind = "integer" if pd.api.types.is_integer_dtype(column) else "number"
-        return kind, (_range(given, column.dtype == "int8") if len(given) else "") + empty
+        return kind, _range(given, column.dtype == "int8") + empty if len(given) else "empty"
     words = given.drop_duplicates().astype(str)
     known = sorted(set(words) - {""})
+    if not known:
+        return "text", "empty"
     blank = " or empty" if empty or len(known) < words.nunique() else ""
     return "text", (" | ".join(known) if len(known) <= MOST_LISTED else f"{len(known)} different") + blank
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from csi_lab.errors import SpecError
+from csi_lab.answers import require_columns
+from csi_lab.errors import DataError
+from csi_lab.settings import generator, require_whole
 
 
-def two_stage(register: pd.DataFrame, *, towns: int, issued: int, rng: np.random.Generator) -> pd.DataFrame:
+def two_stage(register: pd.DataFrame, *, towns: int, issued: int, rng: np.random.Generator | int) -> pd.DataFrame:
     r"""Draw towns with probability proportional to size within each province, then customers at random within towns.
 
     A town that is drawn h times (h > 1 happens to the largest) gives h times as many customers. With M customers in a
@@ -23,7 +25,7 @@ def two_stage(register: pd.DataFrame, *, towns: int, issued: int, rng: np.random
     issued
         Customers issued per draw, >= 1; all of a town that has fewer.
     rng
-        Random stream.
+        Random stream, or a seed.
 
     Returns
     -------
@@ -33,7 +35,9 @@ def two_stage(register: pd.DataFrame, *, towns: int, issued: int, rng: np.random
     Raises
     ------
     SpecError
-        If a size is below 1.
+        If a size is no whole number of 1 or more.
+    DataError
+        If the register is empty, or a customer has no province or town.
 
     Examples
     --------
@@ -43,12 +47,17 @@ def two_stage(register: pd.DataFrame, *, towns: int, issued: int, rng: np.random
     >>> int(drawn["base_weight"].sum().round())
     5000
     """
-    wrong = {name: size for name, size in (("towns", towns), ("issued", issued)) if size < 1}
-    if wrong:
-        raise SpecError(f"sizes must be 1 or more, got {wrong}")
+    require_whole(towns, "towns")
+    require_whole(issued, "issued")
+    rng = generator(rng)
+    needed = ["customer", "province", "town"]
+    require_columns(register, needed)
+    gaps = [name for name in needed if register[name].isna().any()]
+    if gaps or not len(register):
+        raise DataError(f"register: {f'columns {gaps} have gaps' if gaps else 'no customers'}; nothing can be drawn")
     parts = []
-    for _, province in register.groupby("province", sort=True):
-        sizes = province.groupby("town", sort=True).size()
+    for _, province in register.groupby("province", sort=True, observed=True):
+        sizes = province.groupby("town", sort=True, observed=True).size()
         order = rng.permutation(len(sizes))
         share = sizes.to_numpy()[order] / len(province)
         points = (np.arange(towns) + rng.random()) / towns

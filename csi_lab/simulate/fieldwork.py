@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from csi_lab.answers import require_columns
 from csi_lab.errors import DataError, SpecError, listed
+from csi_lab.settings import is_number
 from csi_lab.simulate import answers as answering
 from csi_lab.simulate import careless as carelessness
 from csi_lab.simulate import nonresponse as responding
@@ -118,7 +120,11 @@ def interview(
     >>> print(work)
     200 customers issued, 200 interviews (100.0%), 0 of them careless
     """
-    _require_settings(careless=careless, item_missing=item_missing, interviewer_sd=interviewer_sd, shift=mode_effect)
+    if not isinstance(nonresponse, (bool, np.bool_)):
+        raise SpecError(f"nonresponse={nonresponse!r} must be True or False")
+    _require_settings(
+        careless=careless, item_missing=item_missing, interviewer_sd=interviewer_sd, mode_effect=mode_effect
+    )
     at = _positions(market, sample_rows)
     latent = market.latent_in(wave)
     stated = market.parameters["survey"]
@@ -242,6 +248,9 @@ def _recorded(customer: pd.Series, date: pd.Series, complaints: pd.DataFrame | N
     nobody = pd.DataFrame({"on_record": False, "judged": np.nan}, index=customer.index)
     if complaints is None:
         return nobody
+    if not isinstance(complaints, pd.DataFrame):
+        raise DataError(f"complaints must be a DataFrame, got {type(complaints).__name__}")
+    require_columns(complaints, ("customer", "received_at", "sat_outcome"))
     cases = pd.DataFrame(
         {
             "customer": pd.to_numeric(complaints["customer"], errors="coerce"),
@@ -306,15 +315,15 @@ def _positions(market: Market, sample_rows: Any) -> np.ndarray:
 
 def _require_settings(**given: float | None) -> None:
     shares = ("careless", "item_missing")
-    problems = [
-        f"{name}={value!r} must be a share between 0 and 1"
-        for name, value in given.items()
-        if value is not None and name in shares and not 0 <= value <= 1
-    ]
-    sd, shift = given["interviewer_sd"], given["shift"]
-    if sd is not None and not 0 <= sd < np.inf:
-        problems.append(f"interviewer_sd={sd!r} must be 0 or more")
-    if shift is not None and not np.isfinite(shift):
-        problems.append(f"mode_effect={shift!r} must be a finite number")
+    problems = []
+    for name, value in given.items():
+        if value is None:
+            continue
+        if not is_number(value) or not np.isfinite(value):
+            problems.append(f"{name}={value!r} must be a finite number")
+        elif name in shares and not 0 <= value <= 1:
+            problems.append(f"{name}={value!r} must be a share between 0 and 1")
+        elif name == "interviewer_sd" and value < 0:
+            problems.append(f"{name}={value!r} must be 0 or more")
     if problems:
         raise SpecError(listed(problems, "settings of the fieldwork"), problems)

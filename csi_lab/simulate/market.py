@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from csi_lab.errors import SpecError
+from csi_lab.settings import is_whole, require_whole
 from csi_lab.simulate import answers as answering
 from csi_lab.simulate import truth
 from csi_lab.simulate.bounds import require_possible
@@ -84,6 +85,7 @@ class Market:
         SpecError
             If there is no such wave.
         """
+        self._require(wave)
         if wave not in self._responses:
             latent, stated = self.latent_in(wave), self.parameters["market"]
             self._responses.clear()  # one wave at a time: all four would hold 70 MB at the full size
@@ -159,6 +161,7 @@ class Market:
         >>> list(make_market(customers=300, rng=1).truth_index().index)
         ['A', 'B', 'C', 'all']
         """
+        self._require(wave)
         if wave in self._indices:
             return self._indices[wave].copy()
         given = self.answers(wave)
@@ -209,7 +212,7 @@ class Market:
         return _remade, (truth.plain(self.parameters), len(self.register), self.seed)
 
     def _require(self, wave: int) -> None:
-        if wave not in self.waves:
+        if not is_whole(wave) or wave not in self.waves:
             raise SpecError(f"there is no wave {wave!r}; the waves are {', '.join(map(str, self.waves))}")
 
 
@@ -256,11 +259,8 @@ def make_market(
     2,000 customers in 8 provinces and ... towns; 4 waves; seed 7
     operators: A ...
     """
-    if isinstance(customers, bool) or not isinstance(customers, (int, np.integer)) or customers < 1:
-        raise SpecError(f"customers={customers!r}: give a whole number of 1 or more")
+    require_whole(customers, "customers")
     seed = root(rng)
-    if seed < 0:
-        raise SpecError(f"rng={seed}: a seed is 0 or more")
     everything = truth.parameters(parameters)
     require_possible(everything)
     stated = everything["market"]

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from csi_lab.answers import require_columns
+from csi_lab.errors import DataError
 from csi_lab.simulate.variates import chance
 
 OVERALL = "SAT1"  # overall satisfaction: everybody answers it, and other gaps depend on the answer
@@ -30,6 +32,11 @@ def response_probability(register: pd.DataFrame, satisfaction: np.ndarray, param
     ndarray
         ``(n,)``, between 0 and 1.
 
+    Raises
+    ------
+    DataError
+        If a column is absent, or an age group has no effect.
+
     Examples
     --------
     >>> from csi_lab.simulate import truth
@@ -38,6 +45,10 @@ def response_probability(register: pd.DataFrame, satisfaction: np.ndarray, param
     [0.332, 0.574]
     """
     stated = parameters["response"]
+    require_columns(register, ("age_group", "urban"))
+    strange = sorted(set(register["age_group"].astype(str)) - set(stated["age_group"]))
+    if strange:
+        raise DataError(f"age groups {strange} have no effect in the truth; there are {', '.join(stated['age_group'])}")
     logit = stated["base"] + stated["satisfaction"] * satisfaction + stated["urban"] * register["urban"].to_numpy()
     logit = logit + register["age_group"].map(dict(stated["age_group"])).to_numpy(dtype=float)
     return chance(logit)

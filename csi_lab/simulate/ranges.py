@@ -6,14 +6,14 @@ import datetime
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from csi_lab.settings import is_number
+
 Places = tuple[str, ...]
 
 
 def _number(low: float, high: float, *, open_below: bool = False) -> Callable[[Any], bool]:
     def fits(value: Any) -> bool:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            return False
-        return low <= value <= high and not (open_below and value == low)
+        return is_number(value) and low <= value <= high and not (open_below and value == low)
 
     return fits
 

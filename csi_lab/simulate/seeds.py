@@ -6,9 +6,16 @@ import hashlib
 
 import numpy as np
 
+from csi_lab.settings import generator
+
 
 def root(rng: np.random.Generator | int) -> int:
     """The whole number that all streams grow from: the seed itself, or one number drawn from a generator.
+
+    Raises
+    ------
+    SpecError
+        If it is neither a whole number of 0 or more nor a generator.
 
     Examples
     --------
@@ -17,6 +24,7 @@ def root(rng: np.random.Generator | int) -> int:
     """
     if isinstance(rng, np.random.Generator):
         return int(rng.integers(2**62))
+    generator(rng)  # refuses what cannot be a seed
     return int(rng)
 
 

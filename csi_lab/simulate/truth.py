@@ -94,6 +94,8 @@ def parameters(overrides: Mapping[str, Any] | str | Path | None = None) -> Secti
     everything = {name: _shipped(name) for name in sections()}
     if overrides is None:
         return _frozen(everything)
+    if not isinstance(overrides, (Mapping, str, Path)):
+        raise SpecError(f"changes of the truth are a mapping by section or the path of a YAML file, got {overrides!r}")
     changes = overrides if isinstance(overrides, Mapping) else _read(overrides)
     return _frozen(_changed(everything, changes))
 

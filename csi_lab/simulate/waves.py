@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from csi_lab.errors import SpecError
+from csi_lab.settings import is_number, is_whole, require_whole
 from csi_lab.simulate.seeds import child, root
 
 if TYPE_CHECKING:
@@ -58,12 +59,15 @@ def panel(
     >>> len(table), int((table["times"] == 2).sum())
     (200, 50)
     """
+    require_whole(customers, "customers")
+    if not is_number(overlap) or not 0 <= overlap <= 1:
+        raise SpecError(f"overlap={overlap!r} must be a share between 0 and 1")
+    if is_whole(waves):
+        raise SpecError(f"waves={waves!r}: give several of {market.waves} in rising order")
     chosen = market.waves if waves is None else tuple(waves)
     unknown = sorted(set(chosen) - set(market.waves))
     if unknown or not chosen or list(chosen) != sorted(set(chosen)):
         raise SpecError(f"waves={chosen!r}: give some of {market.waves} in rising order")
-    if customers < 1 or not 0 <= overlap <= 1:
-        raise SpecError(f"customers={customers!r} must be 1 or more and overlap={overlap!r} between 0 and 1")
     kept = round(overlap * customers)
     needed = customers + (len(chosen) - 1) * (customers - kept)
     if needed > len(market.register):
