@@ -347,7 +347,7 @@ def test_a_fit_that_takes_too_long_is_ended_with_a_remedy(monkeypatch):
         cb_semopy.solve(specification(ONE), with_cell(2.44), 50, time_limit=0.3)
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), "60", None])
 def test_a_limit_that_is_none_is_refused(seconds):
     with pytest.raises(SpecError, match="positive number of seconds"):
         theta_of(specification(ONE), with_cell(2.44), 50, time_limit=seconds)

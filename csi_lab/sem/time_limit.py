@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from csi_lab.errors import EstimationError, SpecError
+from csi_lab.settings import is_number
 
 Answer = TypeVar("Answer")
 
@@ -43,7 +44,7 @@ def within(seconds: float, work: Callable[[], Answer], what: str) -> Answer:
     >>> within(60, lambda: 6 * 7, "arithmetic")
     42
     """
-    if not seconds > 0:
+    if not is_number(seconds) or not seconds > 0:
         raise SpecError(f"time_limit={seconds} must be a positive number of seconds")
     answers: list[Answer] = []
     errors: list[BaseException] = []
