@@ -12,6 +12,8 @@ from csi_lab.scaleout.columns import Answers
 
 # Rows per block: 24 items stay in the second-level cache.
 BLOCK_ROWS = 8_192
+# Rows per product: so small a one is computed as it lies, a larger one is packed anew first, at twice the cost.
+TILE_ROWS = 1_024
 # Whole numbers up to here are exact in single precision, and so are sums of whole numbers that stay below.
 EXACT = 2**24
 # A block smaller than this in single precision gains nothing over double precision.
@@ -73,38 +75,47 @@ class Block:
     def rows(self) -> np.ndarray:
         """Answers ``(n, p)`` about the origin, row after row, so that a row is picked up in one go."""
         answers = np.empty((self.n, len(self.columns)), np.int8 if self.single else np.float64)
-        for i, column in enumerate(self.columns):
-            self._about(column.values, self.origin[i], answers[:, i])
+        # Block by block: what all columns are written into stays in the cache.
+        for start in range(0, self.n, BLOCK_ROWS):
+            self._about(start, answers[start : start + BLOCK_ROWS].T)
         return answers
 
-    def _about(self, values: np.ndarray, origin: float, out: np.ndarray) -> None:
-        # In single precision both fit into two bytes, whatever the signs; elsewhere into a float.
-        if self.single:
-            own = values if values.dtype == np.int8 and -BYTE <= origin <= BYTE else values.astype(np.int16)
-            # Wrap-around is impossible: the difference is at most 127 in size.
-            np.subtract(own, own.dtype.type(origin), out=out, casting="unsafe")
-        else:
-            np.subtract(values, origin, out=out, dtype=np.float64)
+    def _about(self, start: int, out: np.ndarray) -> None:
+        """Answers about the origin from a row on, into ``out (p, m)``."""
+        here = slice(start, start + out.shape[1])
+        if out.dtype == np.int8:
+            # Bytes may wrap round on the way: the difference, at most 127 in size, is right again.
+            origin = np.array(self.origin).astype(np.int64).astype(np.int8)
+            for own, column, centre in zip(out, self.columns, origin, strict=True):
+                own[:] = column.values[here].view(np.int8) - centre
+            return
+        for own, column in zip(out, self.columns, strict=True):
+            own[:] = column.values[here]
+        out -= np.array(self.origin, out.dtype)[:, None]
 
     def cell(self, rows: np.ndarray | None = None) -> Cell:
         """Sums over some rows, or all."""
         p = len(self.columns)
         count = self.n if rows is None else len(rows)
-        weight, sums, products = 0.0, np.zeros(p), np.zeros((p, p))
+        # Column after column, as Arrow has them, and a line of ones below, so that one product gives sums too.
+        space = np.ones((p + 1, min(self.step, count)), self.kind)
+        weight, total = 0.0, np.zeros((p + 1, p))
         for start in range(0, count, self.step):
             stop = min(start + self.step, count)
-            part = self.rows[start:stop] if rows is None else self.rows.take(rows[start:stop], axis=0)
-            x: np.ndarray = part.astype(self.kind, copy=False)
+            x = space[:, : stop - start]
+            if rows is None:
+                self._about(start, x[:p])
+            else:
+                x[:p] = self.rows.take(rows[start:stop], axis=0).T
             if self.w is None:
-                weight += stop - start
-                sums += np.ones(stop - start, self.kind) @ x
-                products += x.T @ x
+                weighted, weight = x, weight + stop - start
             else:
                 w = self.w[start:stop] if rows is None else self.w[rows[start:stop]]
-                weight += float(w.sum())
-                sums += w @ x
-                products += (x * w[:, None]).T @ x
-        return Cell(count, np.asarray(weight), sums, _symmetric(products, self.single))
+                weighted, weight = x * w, weight + float(w.sum())
+            for at in range(0, stop - start, TILE_ROWS):
+                tile = slice(at, at + TILE_ROWS)
+                total += weighted[:, tile] @ x[:p, tile].T
+        return Cell(count, np.asarray(weight), total[p], _symmetric(total[:p], self.single))
 
     def dealt(self, rows: np.ndarray | None, groups: int, rng: np.random.Generator) -> Cell:
         """Sums of random groups: every row goes to any of them, whatever happens to the others.
@@ -119,7 +130,7 @@ class Block:
         order = np.append(whole[rng.permutation(len(whole))], self.n)
         first = np.cumsum(size) - size
         weight, sums, products = np.zeros(g), np.zeros((g, p)), np.zeros((g, p, p))
-        deepest = int(size.max(initial=0))
+        deepest, ones = int(size.max(initial=0)), np.ones((1, self.step), self.kind)
         for top in range(0, deepest, self.step):
             each = min(self.step, deepest - top)
             place = np.arange(top, top + each)
@@ -131,7 +142,7 @@ class Block:
                 picked = order[run]
                 x = self.padded.take(picked.ravel(), axis=0).reshape(*picked.shape, p).astype(self.kind, copy=False)
                 if self.w is None:
-                    sums[to] += (np.ones((1, each), self.kind) @ x)[:, 0]
+                    sums[to] += (ones[:, :each] @ x)[:, 0]
                     products[to] += x.transpose(0, 2, 1) @ x
                 else:
                     w = np.append(self.w, 0.0)[picked][:, :, None]
