@@ -249,7 +249,7 @@ def test_the_model_of_collinear_constructs_finds_more_solutions_and_only_summits
     ("settings", "error", "message"),
     [
         ({"kind": "studentised"}, SpecError, "not offered"),
-        ({"kind": "median"}, SpecError, "must be one of"),
+        ({"kind": "median"}, SpecError, "is unknown; use one of"),
         ({"level": 95}, SpecError, "between 0 and 1"),
         ({"method": "jackknife"}, SpecError, "kind='normal'"),
         ({"method": "rows"}, SpecError, "unknown"),
