@@ -13,6 +13,7 @@ from csi_lab.answers import infinite_values, require_numbers, split_weights
 from csi_lab.errors import DataError, SpecError
 from csi_lab.percent import percent
 from csi_lab.settings import is_number, require_cutoff, require_level
+from csi_lab.shares import clopper_pearson, wilson
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -243,8 +244,13 @@ def satisfaction_rate(
     x, w = _given(answers, weights)
     effective = float(w.sum() ** 2 / (w**2).sum())
     share = float(w[x >= at_least].sum() / w.sum())
-    low, high = (_wilson if method == "wilson" else _clopper_pearson)(share, effective, level)
-    return RateResult(share, low, high, float(w[x >= at_least].sum()), len(x), effective, at_least, level, method)
+    if method == "wilson":
+        ends = wilson(share, effective, float(special.ndtri(0.5 + level / 2)))
+    else:
+        ends = clopper_pearson(share, effective, level)
+    return RateResult(
+        share, float(ends[0]), float(ends[1]), float(w[x >= at_least].sum()), len(x), effective, at_least, level, method
+    )
 
 
 def _given(answers: Any, weights: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -277,19 +283,3 @@ def _column(answers: Any) -> pd.DataFrame:
             f"need one answer per respondent, a Series or list; got {type(answers).__name__} of shape {shape}"
         )
     return pd.DataFrame({"answers": answers})
-
-
-def _wilson(p: float, n: float, level: float) -> tuple[float, float]:
-    z = float(special.ndtri(0.5 + level / 2))
-    shrink = 1 + z**2 / n
-    centre = (p + z**2 / (2 * n)) / shrink
-    half = z / shrink * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    # Rounding may leave the ends at -1e-17 or 1 + 1e-16 where they are exactly 0 and 1.
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
-
-
-def _clopper_pearson(p: float, n: float, level: float) -> tuple[float, float]:
-    tail, x = (1 - level) / 2, p * n
-    low = 0.0 if x <= 0 else float(special.betaincinv(x, n - x + 1, tail))
-    high = 1.0 if x >= n else float(special.betaincinv(x + 1, n - x, 1 - tail))
-    return low, high

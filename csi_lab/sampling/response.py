@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import special
 
 from csi_lab.answers import split_weights
 from csi_lab.errors import DataError, SpecError, listed
 from csi_lab.percent import percent
-from csi_lab.rates import _wilson
 from csi_lab.sampling.nonresponse_bias import NonresponseBias, bias
 from csi_lab.settings import is_number, is_whole, require_level
+from csi_lab.shares import wilson
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -230,7 +231,7 @@ def rates(
         share, source = _allocated(known, mass)
     else:
         share, source = float(e), "given"
-    rows = []
+    rows, z = [], float(special.ndtri(0.5 + level / 2))
     for rate in RATES:
         used = dict.fromkeys(rate.denominator, 1.0)
         if rate.unknown:
@@ -242,7 +243,7 @@ def rates(
             continue
         p = numerator / denominator
         n = denominator**2 / sum(f * squares[c] for c, f in used.items())
-        rows.append((p, np.sqrt(p * (1 - p) / n), *_wilson(p, n, level), numerator, denominator))
+        rows.append((p, np.sqrt(p * (1 - p) / n), *(float(end) for end in wilson(p, n, z)), numerator, denominator))
     table = pd.DataFrame(
         rows,
         columns=["estimate", "se", "low", "high", "numerator", "denominator"],

@@ -13,7 +13,7 @@ from scipy import special
 
 from csi_lab.errors import DataError, SpecError, listed
 from csi_lab.settings import is_number, require_level
-from csi_lab.validity.experts import MissingRatings, clopper_pearson, item_table, ratings_of
+from csi_lab.validity.experts import MissingRatings, item_table, ratings_of, share_with_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,7 +164,7 @@ def content_validity_index(
             listed(problems, f"ratings must be whole numbers from {low_end} to {high_end}; others were given"), problems
         )
     experts, count = (~np.isnan(x)).sum(axis=0), (x >= relevant).sum(axis=0)
-    share, se, low, high = clopper_pearson(count, experts, level)
+    share, se, low, high = share_with_interval(count, experts, level)
     chance = special.binom(experts, count) * 0.5**experts
     # One expert agrees with himself: there is no chance agreement to remove, and nothing to learn.
     with np.errstate(invalid="ignore", divide="ignore"):

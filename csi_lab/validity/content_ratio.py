@@ -12,7 +12,7 @@ from scipy import special
 
 from csi_lab.errors import DataError, SpecError
 from csi_lab.settings import is_whole, require_level
-from csi_lab.validity.experts import MissingRatings, clopper_pearson, item_table, ratings_of
+from csi_lab.validity.experts import MissingRatings, item_table, ratings_of, share_with_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -195,7 +195,7 @@ def content_validity_ratio(
             f"no judgement equals essential={essential!r}; the answers given are {seen}: say which of them means it"
         )
     experts, count = (~np.isnan(x)).sum(axis=0), (x == essential).sum(axis=0)
-    share, se, low, high = clopper_pearson(count, experts, level)
+    share, se, low, high = share_with_interval(count, experts, level)
     critical = critical_cvr([int(n) for n in experts], alpha=alpha)["cvr"].to_numpy()
     cvr = 2 * share - 1
     verdict = [

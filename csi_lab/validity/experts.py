@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from scipy import special
 
 from csi_lab.answers import infinite_values, require_numbers
 from csi_lab.errors import DataError, SpecError
+from csi_lab.shares import clopper_pearson
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,14 +49,12 @@ def ratings_of(frame: pd.DataFrame, missing: MissingRatings) -> np.ndarray:
     return x
 
 
-def clopper_pearson(
+def share_with_interval(
     count: np.ndarray, n: np.ndarray, level: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Share, its standard error, and the ends of the Clopper-Pearson interval."""
-    share, tail = count / n, (1 - level) / 2
-    low = np.where(count > 0, special.betaincinv(np.maximum(count, 1), n - count + 1, tail), 0.0)
-    high = np.where(count < n, special.betaincinv(count + 1, np.maximum(n - count, 1), 1 - tail), 1.0)
-    return share, np.sqrt(share * (1 - share) / n), low, high
+    share = count / n
+    return share, np.sqrt(share * (1 - share) / n), *clopper_pearson(share, n, level)
 
 
 def item_table(frame: pd.DataFrame, **columns: Any) -> pd.DataFrame:

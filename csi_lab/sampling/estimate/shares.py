@@ -13,12 +13,13 @@ from scipy import special
 from csi_lab.design import Design
 from csi_lab.errors import DataError, SpecError
 from csi_lab.sampling.estimate.collecting import categories_of, linear_estimates, only
-from csi_lab.sampling.estimate.limits import critical, wilson
+from csi_lab.sampling.estimate.limits import critical
 from csi_lab.sampling.estimate.respondents import Degrees, Gaps, Respondents
 from csi_lab.sampling.estimate.results import Estimate, Estimates
 from csi_lab.sampling.estimate.stage_variance import Lonely
 from csi_lab.sampling.estimate.wording import enumerated
 from csi_lab.settings import require_level
+from csi_lab.shares import wilson
 
 Ends = Literal["wald", "logit", "wilson"]
 ENDS = ("wald", "logit", "wilson")

@@ -13,10 +13,10 @@ import numpy as np
 from csi_lab.answers import require_numbers
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.percent import percent
-from csi_lab.sampling.estimate.limits import wilson_of_counts
 from csi_lab.sampling.fieldwork.columns import require_present
 from csi_lab.sampling.size.sample_size import is_number, refuse
 from csi_lab.settings import require_level
+from csi_lab.shares import wilson_of_counts
 
 if TYPE_CHECKING:
     import pandas as pd

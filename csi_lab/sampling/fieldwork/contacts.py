@@ -12,9 +12,9 @@ from scipy import special
 
 from csi_lab.errors import DataError, SpecError
 from csi_lab.percent import percent
-from csi_lab.sampling.estimate.limits import wilson_of_counts
 from csi_lab.sampling.fieldwork.columns import require_present, shown_rows
 from csi_lab.settings import require_level
+from csi_lab.shares import wilson_of_counts
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from csi_lab.sampling.estimate.limits import wilson_of_counts
 from csi_lab.sampling.mode.decision import RULES, Method
+from csi_lab.shares import wilson_of_counts
 
 if TYPE_CHECKING:
     import pandas as pd
