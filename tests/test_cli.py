@@ -194,6 +194,15 @@ def test_check_prints_every_problem(csi_lab, tmp_path):
     assert "rubbish" in err
 
 
+def test_check_passes_a_study_whose_names_lavaan_cannot_hold(csi_lab, tmp_path):
+    csi_lab("new", tmp_path / "s")
+    path = tmp_path / "s" / "study.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("Quality", "Perceived quality"), encoding="utf-8")
+    code, out, err = csi_lab("check", tmp_path / "s")
+    assert (code, err) == (0, "")
+    assert "'Perceived quality'" in out.split("Model (")[1]
+
+
 def test_a_new_study_passes_check_and_says_what_to_do_next(csi_lab, tmp_path):
     code, out, _ = csi_lab("new", tmp_path / "s")
     assert code == 0

@@ -121,7 +121,12 @@ def check(
     console.print(table)
     if survey.model is not None:
         typer.echo(f"Model ({survey.model}):")
-        typer.echo("\n".join(f"  {line}" for line in survey.model.to_lavaan().splitlines()))
+        try:
+            syntax = survey.model.to_lavaan()
+        except SpecError as error:
+            # A sound study whose names lavaan's syntax cannot hold; nothing else needs them to be written so.
+            syntax = str(error)
+        typer.echo("\n".join(f"  {line}" for line in syntax.splitlines()))
 
 
 def _cell(column: str, value: Any) -> str:

@@ -193,7 +193,7 @@ def from_items(
         one = _Choice.of(PathModel({construct: items}), bounds, None, None)
         moments = as_moments(data, items)
         shares = one.shares(moments, None)
-        drawn = requested(data, items, draws=draws, rng=rng, replicates=replicates)
+        drawn = requested(data, items, draws=draws, rng=rng, replicates=replicates, sample=moments)
         if drawn is None:
             table, interval = _linear(one, moments, shares, simple, level)
         else:
