@@ -173,6 +173,20 @@ def test_rescaling_all_items_alike_changes_no_path_when_unscaled(mobi, ecsi):
     assert (a.paths - b.paths)["estimate"].abs().max() < 1e-11
 
 
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_the_unit_of_the_answers_does_not_say_when_weights_rest(mobi, ecsi, unit):
+    """Weights of unstandardised items are in one over their unit: their changes are small in small units."""
+    a, b = pls(mobi, ecsi, scaled=False), pls(unit * mobi, ecsi, scaled=False)
+    assert a.iterations == b.iterations
+    assert (a.paths - b.paths)["estimate"].abs().max() < 1e-11
+    assert (b.history()["change"] / a.history()["change"] - 1).abs().max() < 1e-3
+
+
+def test_variance_inflation_of_the_only_source_is_one_in_every_draw(mobi, ecsi):
+    row = pls(mobi, ecsi).bootstrap(draws=50, rng=1).vif.loc[("Image", "Expectation")]
+    assert row.to_dict() == {"estimate": 1.0, "se": 0.0, "low": 1.0, "high": 1.0}
+
+
 def test_parts_of_a_survey_give_the_whole(mobi, ecsi):
     parts = sum(Moments.from_frame(part[list(ecsi.items)]) for part in (mobi[:1], mobi[1:99], mobi[99:]))
     assert (pls(parts, ecsi).paths == pls(mobi, ecsi).paths).all(axis=None)

@@ -190,6 +190,8 @@ def _solve_batch(
     with np.errstate(divide="ignore", invalid="ignore"):
         w, converged, iterations = _settle(s, layout, scheme, tolerance, max_iterations)
         w, c, v = _standardise(s, w, layout)
+        own = _diagonal(v)
+        own /= own.copy()  # 1 without rounding, and NaN where there is no solution
         loadings = c / np.sqrt(_diagonal(s))[:, None]
         flipped = _mostly_negative(loadings, layout)
         if flipped.any():
@@ -213,13 +215,16 @@ def _settle(
     # Which draw each column of the working arrays is, and whether it still moves.
     draw, moving = np.arange(draws), np.ones(draws, dtype=bool)
     w, c, v = _standardise(s, np.ones((p, draws)), layout)
+    # Weights of unstandardised items have a unit: in that of the items they would rest early in small units, late in
+    # large ones.
+    sd = np.sqrt(_diagonal(s))
     for iteration in range(1, max_iterations + 1):
         inner = _inner_weights(v, layout, scheme)
         new = np.einsum("ijd,ijd->id", c, inner[layout.block])
         for at, inverse in zip(layout.mode_b, inverses, strict=True):
             new[at] = np.einsum("ijd,jd->id", inverse, new[at])
         new, c, v = _standardise(s, new, layout)
-        change = np.abs(new - w).sum(axis=0)
+        change = np.einsum("id,id->d", np.abs(new - w), sd)
         w = new
         # A change that is NaN never shrinks: such a draw is out, and stays NaN.
         still = moving & (change >= tolerance)
@@ -233,6 +238,7 @@ def _settle(
             break
         if 4 * left <= len(draw):  # draws at rest are carried along until they are most of the batch
             draw, s, w, c, v = draw[still], s[..., still], w[:, still], c[..., still], v[..., still]
+            sd = sd[:, still]
             inverses = [inverse[..., still] for inverse in inverses]
             moving = np.ones(left, dtype=bool)
     final[:, draw[moving]] = w[:, moving]
@@ -323,7 +329,7 @@ def _inverse(matrices: np.ndarray) -> np.ndarray:
 
 
 def _diagonal(matrices: np.ndarray) -> np.ndarray:
-    """Diagonals ``(..., k, draws)`` of ``(..., k, k, draws)``, a view."""
+    """Diagonals ``(..., k, draws)`` of ``(..., k, k, draws)``, a view that can be written to."""
     return np.einsum("...kkd->...kd", matrices)
 
 

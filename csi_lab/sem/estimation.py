@@ -40,7 +40,8 @@ class Estimation:
     scaled
         Whether items were standardised (weights refer to standardised items) or kept in their own units.
     tolerance, max_iterations
-        Weights rest when the sum of their absolute changes falls below the tolerance.
+        Weights rest when the sum of their absolute changes, each times the sd of its item when items are not
+        standardised, falls below the tolerance.
     solution
         The raw arrays; corrected ones when ``consistent``.
     consistent

@@ -192,7 +192,8 @@ class PLSFit(Assessed):
     def history(self) -> pd.DataFrame:
         """The outer weights after each iteration: rows are iterations, columns items, and ``change``.
 
-        ``change`` is the sum of the absolute changes of all weights in that iteration; the last row is the solution.
+        ``change`` is the sum of the absolute changes of all weights in that iteration, each times the sd of its item
+        when items are not standardised; the last row is the solution.
 
         Raises
         ------
@@ -207,7 +208,8 @@ class PLSFit(Assessed):
         # Iteration 0 are the equal weights from which every run begins, brought to scores of variance 1.
         steps = [solve(matrix, self.layout, self.scheme, self.tolerance, k).weights for k in range(self.iterations + 1)]
         frame = pd.DataFrame(steps, columns=list(self.model.items)).rename_axis("iteration")
-        frame.insert(0, "change", frame.diff().abs().sum(axis=1, skipna=False))
+        sd = np.sqrt(np.diagonal(matrix))
+        frame.insert(0, "change", (frame.diff().abs() * sd).sum(axis=1, skipna=False))
         return frame
 
     def remarks(self, *, loading: float = 0.40, htmt: float = 0.90) -> tuple[str, ...]:

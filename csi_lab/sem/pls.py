@@ -63,7 +63,8 @@ def pls(
         (maximum likelihood under a multivariate normal model); ``"mean"`` puts item means in. What was done, and to how
         many, is in ``str(fit)``. See :func:`csi_lab.incomplete.completed_moments`.
     tolerance
-        Stop when the sum of the absolute changes of the weights falls below it.
+        Stop when the sum of the absolute changes of the weights falls below it; of unstandardised items each change
+        counts times the sd of its item, so that the unit of the answers does not matter.
     max_iterations
         A fit that has not settled by then is returned with ``converged=False`` and says so first.
 
