@@ -12,11 +12,11 @@ from csi_lab.moments import Moments
 from csi_lab.reliability import (
     _alpha,
     _alpha_if_deleted,
-    _item_rest,
     alpha_table,
     cronbach_alpha,
     ordinal_alpha,
 )
+from csi_lab.reliability.coefficient import item_rest_correlations
 from csi_lab.resampling import replicates
 
 
@@ -114,7 +114,7 @@ def test_alpha_without_one_of_two_items_does_not_exist(mobi):
 
 def test_item_functions_broadcast(mobi):
     cov = Moments.from_frame(mobi[["CUSA1", "CUSA2", "CUSA3"]]).cov
-    for function in (_alpha_if_deleted, _item_rest):
+    for function in (_alpha_if_deleted, item_rest_correlations):
         assert function(np.stack([cov, cov]))[1] == pytest.approx(function(cov), rel=1e-14)
 
 

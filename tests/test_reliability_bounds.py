@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import combinations
 
 import numpy as np
@@ -11,7 +12,7 @@ from conftest import REFERENCE, read_reference
 
 from csi_lab import DataError, EstimationError, SpecError
 from csi_lab.moments import Moments
-from csi_lab.reliability import all_splits, cronbach_alpha, glb, guttman, split_half
+from csi_lab.reliability import all_splits, cronbach_alpha, glb, guttman, omega_hierarchical, ordinal_alpha, split_half
 
 QUALITY = [f"PERQ{i}" for i in range(1, 8)]
 
@@ -211,6 +212,17 @@ def test_draws_give_intervals(mobi, function):
     assert (table["se"] > 0).all()
     assert (table["low"] < table["high"]).all()
     assert function(mobi, QUALITY).to_frame()["se"].isna().all()
+
+
+@pytest.mark.parametrize("function", [guttman, glb, all_splits, split_half, ordinal_alpha, omega_hierarchical])
+def test_an_item_keyed_the_other_way_is_named_by_every_coefficient(mobi, function):
+    answers = mobi[QUALITY].assign(PERQ2=11 - mobi["PERQ2"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = function(answers)
+        straight = function(mobi[QUALITY])
+    assert any("run against the rest: PERQ2 (-0." in line and "keyed" in line for line in found.remarks)
+    assert not any("keyed" in line for line in straight.remarks)
 
 
 def test_draws_are_those_of_single_resamples(mobi):

@@ -252,7 +252,8 @@ def test_omega_hierarchical_says_what_is_not_identified_and_has_draws(mobi):
     [
         (QUALITY, 1, SpecError, "two group factors or more"),
         (QUALITY, 4, EstimationError, "7 items carry 3 factors at most"),
-        (["CUSA1", "CUSA2"], 2, EstimationError, "factors at most"),
+        (["CUSA1", "CUSA2"], 2, EstimationError, "2 items carry no two factors.*five items or more"),
+        (QUALITY[:4], 2, EstimationError, "4 items carry no two factors.*five items or more"),
     ],
 )
 def test_hierarchies_that_do_not_exist_are_refused(mobi, items, factors, error, message):

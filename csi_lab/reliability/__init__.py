@@ -5,7 +5,6 @@ from csi_lab.reliability.alpha import (  # noqa: F401 (private ones for the test
     AlphaResult,
     _alpha,
     _alpha_if_deleted,
-    _item_rest,
     alpha_table,
     cronbach_alpha,
 )

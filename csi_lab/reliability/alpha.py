@@ -14,7 +14,7 @@ from csi_lab.errors import DataError, SpecError
 from csi_lab.intervals import Interval, Kind
 from csi_lab.moments import Missing, Moments, as_moments
 from csi_lab.percent import percent
-from csi_lab.reliability.coefficient import Sample, withheld
+from csi_lab.reliability.coefficient import Sample, against_the_rest, item_rest_correlations, withheld
 from csi_lab.resampling import Replicates
 
 if TYPE_CHECKING:
@@ -66,10 +66,7 @@ class AlphaResult:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What a reader must know, one sentence each; empty when there is nothing to say."""
-        against = [f"{item} ({r:.2f})" for item, r in self.items["item_rest"].items() if r < 0]
-        if not against:
-            return self.copies
-        return (f"items that run against the rest: {', '.join(against)}; are they keyed the other way?", *self.copies)
+        return (*against_the_rest(self.items.index, self.items["item_rest"]), *self.copies)
 
     def to_frame(self) -> pd.DataFrame:
         """One row, raw numbers, ready for ``pandas.concat`` over scales."""
@@ -283,7 +280,7 @@ def _everything(moments: Moments) -> np.ndarray:
     """Alpha, standardised alpha, item-rest correlations and alphas without each item ``(..., 2 + 2k)``."""
     cov = moments.cov
     both = np.stack([_alpha(cov), _alpha(moments.corr)], axis=-1)
-    return np.concatenate([both, _item_rest(cov), _alpha_if_deleted(cov)], axis=-1)
+    return np.concatenate([both, item_rest_correlations(cov), _alpha_if_deleted(cov)], axis=-1)
 
 
 def _interval_table(found: Interval, names: Sequence[str]) -> pd.DataFrame:
@@ -326,15 +323,6 @@ def _alpha_if_deleted(cov: np.ndarray) -> np.ndarray:
     return alpha_of_sums(k, own, total)
 
 
-def _item_rest(cov: np.ndarray) -> np.ndarray:
-    """Correlation of each item with the sum of the others ``(..., k)``; NaN where that sum does not vary."""
-    variances = np.diagonal(cov, axis1=-2, axis2=-1)
-    with_rest = cov.sum(axis=-1) - variances
-    rest = cov.sum(axis=(-2, -1))[..., None] - 2 * cov.sum(axis=-1) + variances
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(rest > 1e-12 * variances, with_rest / np.sqrt(variances * np.maximum(rest, 0)), np.nan)
-
-
 def _feldt(alpha: float, n: int, k: int, level: float) -> tuple[float, float]:
     """Feldt's interval: (1 - alpha) / (1 - estimate) is F with (n - 1)(k - 1) and n - 1 degrees of freedom."""
     tail, df1, df2 = (1 - level) / 2, n - 1, (n - 1) * (k - 1)
@@ -345,5 +333,5 @@ def _feldt(alpha: float, n: int, k: int, level: float) -> tuple[float, float]:
 def _item_table(cov: np.ndarray, items: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
-    columns = {"item_rest": _item_rest(cov), "alpha_if_deleted": _alpha_if_deleted(cov)}
+    columns = {"item_rest": item_rest_correlations(cov), "alpha_if_deleted": _alpha_if_deleted(cov)}
     return pd.DataFrame(columns, index=pd.Index(list(items), name="item"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -145,6 +145,11 @@ class Sample:
         """A remark on items that correlate perfectly; empty when there are none."""
         return perfect_pairs(self.moments)
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Remarks on items that run against the rest, and on copies; empty when there are none."""
+        return (*against_the_rest(self.moments.names, item_rest_correlations(self.moments.cov)), *self.copies)
+
     def interval(self, function: Function) -> Interval | None:
         """Interval of a function of moments from the replicates; ``None`` without replicates."""
         if self.replicates is None:
@@ -176,6 +181,21 @@ def interval_words(found: Interval, method: str) -> str:
     worst = int(np.max(found.failed, initial=0))
     without = f"; {worst} draws without a value left out" if worst else ""
     return f"{found.kind} interval of {found.draws} draws ({method}){without}"
+
+
+def item_rest_correlations(cov: np.ndarray) -> np.ndarray:
+    """Correlation of each item with the sum of the others ``(..., k)``; NaN where that sum does not vary."""
+    variances = np.diagonal(cov, axis1=-2, axis2=-1)
+    with_rest = cov.sum(axis=-1) - variances
+    rest = cov.sum(axis=(-2, -1))[..., None] - 2 * cov.sum(axis=-1) + variances
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(rest > 1e-12 * variances, with_rest / np.sqrt(variances * np.maximum(rest, 0)), np.nan)
+
+
+def against_the_rest(names: Iterable[str], correlations: Iterable[float]) -> tuple[str, ...]:
+    """A remark on items whose correlation with the sum of the others is negative; empty when there are none."""
+    against = [f"{name} ({r:.2f})" for name, r in zip(names, correlations, strict=True) if r < 0]
+    return (f"items that run against the rest: {', '.join(against)}; are they keyed the other way?",) if against else ()
 
 
 def perfect_pairs(moments: Moments) -> tuple[str, ...]:

@@ -123,7 +123,7 @@ def split_half(
         level=level,
         n=moments.n,
         dropped=moments.dropped,
-        remarks=sample.copies,
+        remarks=sample.remarks,
     )
 
 
@@ -218,7 +218,7 @@ def all_splits(
         level=level,
         n=moments.n,
         dropped=moments.dropped,
-        remarks=sample.copies if exact else (random_remark(k), *sample.copies),
+        remarks=sample.remarks if exact else (random_remark(k), *sample.remarks),
     )
 
 

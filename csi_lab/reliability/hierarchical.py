@@ -105,6 +105,10 @@ def omega_hierarchical(
     sample.require_inverse()
     moments = sample.moments
     k = len(moments.names)
+    if most_factors(k) < 2:
+        raise EstimationError(
+            f"{k} items carry no two factors, which a hierarchy needs; take omega or five items or more"
+        )
     if factors > most_factors(k):
         raise EstimationError(f"{k} items carry {most_factors(k)} factors at most, not {factors}; ask for fewer")
     first, heywood = _schmid_leiman(moments, factors, metric)
@@ -130,7 +134,7 @@ def omega_hierarchical(
         level=level,
         n=moments.n,
         dropped=moments.dropped,
-        remarks=tuple(remarks),
+        remarks=(*remarks, *sample.remarks),
     )
 
 

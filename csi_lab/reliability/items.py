@@ -11,8 +11,8 @@ import numpy as np
 from csi_lab.errors import DataError, SpecError
 from csi_lab.intervals import Kind, require_interval
 from csi_lab.moments import Moments
-from csi_lab.reliability.alpha import _alpha, _alpha_if_deleted, _item_rest
-from csi_lab.reliability.coefficient import Sample, paragraph, perfect_pairs
+from csi_lab.reliability.alpha import _alpha, _alpha_if_deleted
+from csi_lab.reliability.coefficient import Sample, item_rest_correlations, paragraph, perfect_pairs
 from csi_lab.reliability.described import Bounds, answers_of, described
 from csi_lab.reliability.extremes import compare_groups, group_labels
 from csi_lab.resampling import Replicates
@@ -274,7 +274,7 @@ def item_analysis(
     alpha = float(_alpha(moments.cov))
     if np.isnan(alpha):
         remarks.append("alpha does not exist: the items cancel each other, so that their sum does not vary")
-    item_rest = np.where(moments.constant, np.nan, _item_rest(moments.cov))
+    item_rest = np.where(moments.constant, np.nan, item_rest_correlations(moments.cov))
     table = pd.DataFrame(np.nan, index=pd.Index(names, name="item"), columns=list(COLUMNS))
     rows = [described(x[:, j], w, limits.get(name)) for j, name in enumerate(names)]
     for column in rows[0]:
@@ -329,4 +329,4 @@ def item_analysis(
 def _per_item(moments: Moments) -> np.ndarray:
     """Means, standard deviations, item-rest correlations and alphas without the item ``(..., 4k)``."""
     cov = moments.cov
-    return np.concatenate([moments.mean, moments.sd, _item_rest(cov), _alpha_if_deleted(cov)], axis=-1)
+    return np.concatenate([moments.mean, moments.sd, item_rest_correlations(cov), _alpha_if_deleted(cov)], axis=-1)

@@ -116,7 +116,7 @@ def guttman(
         level=level,
         n=moments.n,
         dropped=moments.dropped,
-        remarks=() if k <= MOST_ITEMS else (random_remark(k),),
+        remarks=sample.remarks if k <= MOST_ITEMS else (random_remark(k), *sample.remarks),
     )
 
 
@@ -211,6 +211,7 @@ def glb(
         n=moments.n,
         dropped=moments.dropped,
         parts=pd.DataFrame({"error_variance": errors}, index=pd.Index(list(moments.names), name="item")),
+        remarks=sample.remarks,
     )
 
 

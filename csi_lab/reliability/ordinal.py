@@ -11,7 +11,7 @@ from csi_lab.errors import DataError
 from csi_lab.intervals import Kind
 from csi_lab.moments import Moments, RowsMissing
 from csi_lab.reliability.alpha import _alpha, _item_table
-from csi_lab.reliability.coefficient import Coefficient, Sample
+from csi_lab.reliability.coefficient import Coefficient, Sample, against_the_rest, item_rest_correlations
 
 
 def ordinal_alpha(
@@ -98,5 +98,5 @@ def ordinal_alpha(
         n=found.n,
         dropped=found.dropped,
         parts=_item_table(found.matrix, names),
-        remarks=found.remarks(),
+        remarks=(*found.remarks(), *against_the_rest(names, item_rest_correlations(found.matrix))),
     )
