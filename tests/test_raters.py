@@ -459,6 +459,23 @@ def test_equal_ratings_of_declared_categories():
     assert gwet_ac1(frame, categories=[1, 2]).value == 1
 
 
+@pytest.mark.parametrize("function", [cohen_kappa, fleiss_kappa, krippendorff_alpha, gwet_ac1])
+@pytest.mark.parametrize("draws", [None, 50])
+def test_four_units_that_agree_are_no_interval_without_width(function, draws):
+    """No unit differs in what it contributes, so the sample holds nothing from which an error could be estimated."""
+    found = function(pd.DataFrame({"a": list("xyxy"), "b": list("xyxy")}), draws=draws)
+    assert found.value == 1
+    assert np.isnan([found.se, found.low, found.high]).all()
+    assert "does not vary with the units" in found.interval
+    assert "CI" not in str(found)
+
+
+def test_a_rater_who_says_always_the_same_has_kappa_zero_without_an_interval():
+    found = cohen_kappa(pd.DataFrame({"a": list("xxxxx"), "b": list("xyxyy")}))
+    assert found.value == 0
+    assert np.isnan(found.low)
+
+
 def test_tables_that_are_no_counts_are_refused():
     for bad in ([[1, -2], [0, 1]], [[1.5, 0], [0, 1]], [["a", "b"]], [[0, 0], [0, 0]]):
         with pytest.raises(DataError, match="counts must be"):

@@ -36,7 +36,8 @@ class AgreementResult:
     coefficient, definition
         Its name, and which of its forms this is.
     value, se, low, high, level
-        Estimate, standard error and interval; NaN where there is none, see ``interval``. Ends are not cut at 1.
+        Estimate, standard error and interval; NaN where there is none (all units agree, or a rater always says the
+        same), see ``interval``. Ends are not cut at 1.
     interval
         What the interval is, or why there is none.
     observed, expected
@@ -165,6 +166,10 @@ def agreement_of(
         share = 0.5 + settings.level / 2
         factor = float(special.stdtrit(n - 1, share) if student else special.ndtri(share))
         low, high = value - factor * se, value + factor * se
+    if se < 1e-12:
+        # All units agree, or a rater always says the same: a sample without variation, not a value without error.
+        se = low = high = float("nan")
+        words = "none: the coefficient does not vary with the units of this sample, which says nothing about its error"
     return AgreementResult(
         coefficient=coefficient,
         definition=definition,
