@@ -105,6 +105,12 @@ def test_intervals_come_from_draws(mobi):
     assert frame.loc["all items", "estimate"] == result.value
 
 
+def test_bartlett_tells_of_rows_left_out(mobi):
+    answers = mobi[["CUSA1", "CUSA2", "CUSA3"]].astype(float)
+    answers.iloc[:20, 0] = np.nan
+    assert str(bartlett(answers)).endswith("n = 230, 20 rows left out (missing answers)")
+
+
 def test_items_below_the_minimum_are_named(mobi):
     result = kmo(mobi, minimum=0.85)
     low = result.items["estimate"][result.items["estimate"] < 0.85].index

@@ -114,7 +114,8 @@ class BartlettResult:
         p = "p < .001" if self.p < 0.001 else f"p = {self.p:.3f}"
         if self.reservation:
             p = f"no p: {self.reservation}"
-        return f"Bartlett's test of sphericity: chi2 = {self.value:.2f}, df = {self.df}, {p}; n = {self.n}"
+        left_out = f", {self.dropped} rows left out (missing answers)" if self.dropped else ""
+        return f"Bartlett's test of sphericity: chi2 = {self.value:.2f}, df = {self.df}, {p}; n = {self.n}{left_out}"
 
     __repr__ = __str__
 
