@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -71,6 +73,28 @@ def require_cutoff(value: Any, name: str) -> None:
     """
     if not is_number(value) or not np.isfinite(value):
         raise SpecError(f"{name}={value!r} must be a finite number")
+
+
+def require_keywords(
+    given: Iterable[str], function: Callable[..., Any], what: str, without: Collection[str] = ()
+) -> None:
+    """Refuse keywords that the function they are passed on to does not know.
+
+    Raises
+    ------
+    SpecError
+        With all unknown ones and those there are, less those named in ``without``.
+
+    Examples
+    --------
+    >>> require_keywords({"htmd": 0.85}, lambda fit, *, htmt=0.90, vif=5.0: None, "cut-offs", without=("fit",))
+    Traceback (most recent call last):
+    csi_lab.errors.SpecError: unknown cut-offs: ['htmd']; there are ['htmt', 'vif']
+    """
+    known = [name for name in signature(function).parameters if name not in without]
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise SpecError(f"unknown {what}: {unknown}; there are {known}")
 
 
 def generator(rng: Any) -> np.random.Generator:

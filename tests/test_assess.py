@@ -290,8 +290,6 @@ def test_cutoffs_are_keywords(mobi, ecsi):
     assert fit.verdicts(htmt=1.0, loading=0.1, reliability=0.1, ave=0.1, srmr=0.2).failing()[
         "check"
     ].unique().tolist() == ["Fornell-Larcker"]
-    with pytest.raises(TypeError, match="heterotrait"):
-        fit.verdicts(heterotrait=0.9)
     for wrong in (float("nan"), "0.9", None):
         with pytest.raises(SpecError, match=f"htmt={wrong!r} must be a finite number"):
             fit.verdicts(htmt=wrong)
@@ -299,6 +297,11 @@ def test_cutoffs_are_keywords(mobi, ecsi):
             fit.remarks(htmt=wrong)
     with pytest.raises(SpecError, match="no check is called 'htmt'"):
         fit.verdicts().failing("htmt")
+
+
+def test_a_cutoff_that_no_check_knows_is_refused_by_name(mobi, ecsi):
+    with pytest.raises(SpecError, match=r"unknown cut-offs: \['HTMT', 'rho'\]; there are \['loading', .*'htmt'"):
+        pls(mobi, ecsi).verdicts(HTMT=0.85, rho=0.7)
 
 
 def test_verdicts_of_a_bootstrapped_fit_show_intervals_and_judge_paths(mobi, ecsi):

@@ -147,6 +147,11 @@ def test_wrong_questions_are_refused(hs, settings, message):
         invariance(hs, MODEL, **{"groups": "school", **settings})
 
 
+def test_settings_that_cbsem_does_not_know_are_refused_by_name(hs):
+    with pytest.raises(SpecError, match=r"unknown settings: \['estimator'\]; there are \['engine', 'weights', .*'se'"):
+        invariance(hs, MODEL, "school", estimator="MLR")
+
+
 def test_fits_that_cannot_be_compared_are_refused(hs):
     fit = cbsem(hs, MODEL)
     with pytest.raises(SpecError, match="different rows"):

@@ -372,6 +372,7 @@ def test_groups_of_one_cluster_sample_share_its_replicates(two):
     ("change", "labels", "error", "message"),
     [
         ({}, ["a"] * 250, DataError, "two or more"),
+        ({}, [1] * 250, DataError, r"two or more different groups, got \['1'\]"),
         ({}, ["a", "b"], DataError, "2 group labels for 250 rows"),
         ({}, "segment", DataError, "the column 'segment'"),
         ({}, range(250), DataError, "250 groups"),

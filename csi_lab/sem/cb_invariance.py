@@ -17,11 +17,13 @@ from csi_lab.sem.cb_result import CBSEMFit
 from csi_lab.sem.cb_search import SAME
 from csi_lab.sem.cb_specification import exempt
 from csi_lab.sem.cbsem import cbsem
-from csi_lab.settings import require_cutoff
+from csi_lab.settings import require_cutoff, require_keywords
 
 if TYPE_CHECKING:
     import pandas as pd
 
+# Settings of cbsem() that the steps decide.
+BY_STEP = ("equal", "free", "means")
 # What each step holds equal besides the step before.
 STEPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -299,9 +301,10 @@ def invariance(
         raise SpecError(f"unknown steps: {unknown}; known are {order}")
     if len(steps) < 2 or list(steps) != sorted(set(steps), key=order.index):
         raise SpecError(f"steps={list(steps)}: give two or more, each once, in the order {order}")
-    clash = [name for name in ("equal", "free", "means") if name in settings]
+    clash = [name for name in BY_STEP if name in settings]
     if clash:
         raise SpecError(f"{clash} are set by the steps; exempt parameters with partial=")
+    require_keywords(settings, cbsem, "settings", without=("data", "model", "groups", *BY_STEP))
     if groups is None and not isinstance(data, Mapping):
         raise SpecError("groups= is needed: a column or an array with the group of each row")
     model = model_of(data, model)

@@ -19,7 +19,7 @@ from csi_lab.sem.algorithm import solve
 from csi_lab.sem.assessed import Assessed
 from csi_lab.sem.consistent import proper, why_improper
 from csi_lab.sem.verdicts import comparable_pairs
-from csi_lab.settings import require_cutoff
+from csi_lab.settings import require_cutoff, require_keywords
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,6 +122,13 @@ class PLSFit(Assessed):
     def verdicts(self, **cutoffs: float) -> Verdicts:
         """Every estimate against its cited cut-off, in words; see :func:`csi_lab.sem.verdicts.judge` for the keywords.
 
+        Raises
+        ------
+        EstimationError
+            If the fit holds several draws.
+        SpecError
+            If a cut-off is unknown or no finite number.
+
         Examples
         --------
         >>> import csi_lab as csi
@@ -131,6 +138,7 @@ class PLSFit(Assessed):
         """
         from csi_lab.sem.verdicts import judge
 
+        require_keywords(cutoffs, judge, "cut-offs", without=("fit",))
         return judge(self, **cutoffs)
 
     def to_json(self, path: str | PathLike[str] | None = None) -> str:

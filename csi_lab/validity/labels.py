@@ -52,7 +52,7 @@ def group_places(frame: pd.DataFrame, by: Any, groups: Sequence[Any] | None = No
     if empty:
         raise DataError(f"groups without a row: {empty}; the data have {sorted(map(str, known))[:12]}")
     if len(wanted) < 2 or len(set(wanted)) < len(wanted):
-        raise DataError(f"need two or more different groups, got {wanted}")
+        raise DataError(f"need two or more different groups, got {[str(g) for g in wanted]}")
     if len(wanted) > len(frame) / 2:
         raise DataError(f"{len(wanted)} groups for {len(frame)} rows; is this really a column of groups?")
     place = np.full(len(frame), -1)
