@@ -381,6 +381,12 @@ def test_impossible_fixed_values_are_refused_or_reported(hs):
     assert "NOT CONVERGED" in text.splitlines()[0] or "IMPROPER" in text.splitlines()[0]
 
 
+def test_a_single_item_misses_nothing(hs):
+    """A variance of its own for one item, as in the baseline: the misfit of both is 0, and CFI 1 as TLI is."""
+    measures = cbsem(hs, PathModel({"visual": ["x1"]})).fit_measures
+    assert measures[["cfi", "tli", "df"]].tolist() == [1, 1, 0]
+
+
 def test_a_model_with_more_parameters_than_moments_has_no_cfi(hs):
     found = cbsem(hs, PathModel({"a": ["x1", "x2"]}))
     assert np.isnan(found.fit_measures["cfi"])

@@ -122,7 +122,10 @@ class Assessed(Estimation):
     def model_fit(self) -> pd.DataFrame:
         """GoF, SRMR, d_ULS, d_G (natural logarithm) and d_ML of the item correlations that the model implies.
 
-        They describe; intervals from :meth:`bootstrap` say how exactly they are known and are no test of the model.
+        They describe. Distances between matrices are larger in resamples, which add their own sampling error to that of
+        the sample: percentile intervals of SRMR and the d's from :meth:`bootstrap` lie too high, above the estimate
+        itself in small samples. ``kind="bc"`` corrects for it and is NaN where no draw lies below the estimate. None of
+        them tests the model.
         Formulas: :func:`csi_lab.sem.implied.measures`.
 
         Examples

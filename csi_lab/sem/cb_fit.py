@@ -224,7 +224,8 @@ def _cfi(t: ChiSquares, c: float = 1.0, c_base: float = 1.0) -> float:
     if t.df < 0 or not np.isfinite(t.chi2):
         return float("nan")
     gap, base = max(t.chi2 - c * t.df, 0.0), t.baseline_chi2 - c_base * t.baseline_df
-    return float(1 - gap / max(gap, base)) if max(gap, base) > 0 else 1.0
+    # Where neither model misses anything (a single item), both are rounding, whose ratio says nothing.
+    return float(1 - gap / max(gap, base)) if max(gap, base) > 1e-6 else 1.0
 
 
 def _tli(t: ChiSquares, c: float = 1.0, c_base: float = 1.0) -> float:
