@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from csi_lab.em import (
     TOLERANCE,
     TOLERANCE_OF_DRAWS,
     Completion,
+    GapRows,
     Part,
     Pattern,
     as_sums,
@@ -162,13 +164,26 @@ class IncompleteUnits(Units):
     w: np.ndarray
     row_unit: np.ndarray
 
+    @cached_property
+    def scattered(self) -> GapRows | None:
+        """The rows with gaps that few others share; ``None`` without any."""
+        found = GapRows.of(self.x, self.w, self.row_unit)
+        return found if len(found.x) else None
+
     def combine(self, factors: np.ndarray, rows: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
         """As for complete answers: rows, weight, sums, cross-products of replicates; NaN where EM has no solution."""
-        parts = [(part.observed, part.missing, *part.combine(factors)) for part in self.patterns]
+        apart = self.scattered if self.method == "em" else None
+        shared = [part for part in self.patterns if apart is None or not part.scattered]
+        parts = [(part.observed, part.missing, *part.combine(factors)) for part in shared]
         unit = np.where(self.whole.sd > 0, self.whole.sd, 1.0)
         start = (self.whole.mean - self.whole.origin) / unit, self.whole.cov / np.outer(unit, unit)
         weight, mean, cov, _ = complete(
-            scaled(parts, unit), self.method, start, TOLERANCE_OF_DRAWS, MOST_STEPS_OF_DRAWS
+            scaled(parts, unit),
+            self.method,
+            start,
+            TOLERANCE_OF_DRAWS,
+            MOST_STEPS_OF_DRAWS,
+            None if apart is None else (apart.scaled(unit), apart.weights(factors)),
         )
         n = np.full(len(factors), self.rows) if rows is None else rows
         at = [self.whole.names.index(name) for name in self.point.names]
@@ -264,7 +279,8 @@ def incomplete_units(
         weighted,
     )
     patterns = tuple(patterns_of(x_used, w_used, row_unit_used, design.psu is not None, blank))
-    whole = completed_from(patterns, blank, method, shell.count)
+    apart = GapRows.of(x_used, w_used, row_unit_used)
+    whole = completed_from(patterns, blank, method, shell.count, apart if len(apart.x) else None)
     sizes = np.bincount(row_unit_used, minlength=shell.count)
     return IncompleteUnits(
         whole,
@@ -284,8 +300,10 @@ def incomplete_units(
     )
 
 
-def completed_from(patterns: Sequence[Pattern], blank: Moments, method: Completion, units: int = 1) -> CompletedMoments:
-    """The completed moments of a whole sample, from the sums of its patterns of missing answers alone.
+def completed_from(
+    patterns: Sequence[Pattern], blank: Moments, method: Completion, units: int = 1, scattered: GapRows | None = None
+) -> CompletedMoments:
+    """The completed moments of a whole sample, from the sums of its patterns of missing answers.
 
     Parameters
     ----------
@@ -297,6 +315,8 @@ def completed_from(patterns: Sequence[Pattern], blank: Moments, method: Completi
         How answers are completed.
     units
         Number of units that the patterns speak of.
+    scattered
+        The rows of scattered patterns, where they are at hand: EM is faster with them, and gives the same.
 
     Returns
     -------
@@ -313,7 +333,7 @@ def completed_from(patterns: Sequence[Pattern], blank: Moments, method: Completi
     >>> frame = pd.DataFrame({"q1": [1.0, 2, 3, 4, 5, 6], "q2": [2.0, 1, 4, 3, None, None]})
     >>> units = incomplete_units(frame, ["q1", "q2"], Design(), None, "em")
     >>> found = completed_from(units.patterns, units.whole, "em", units.count)
-    >>> bool((found.cov == units.whole.cov).all())
+    >>> bool(np.allclose(found.cov, units.whole.cov, rtol=1e-9))
     True
     """
     names, p = blank.names, len(blank.names)
@@ -337,7 +357,12 @@ def completed_from(patterns: Sequence[Pattern], blank: Moments, method: Completi
     spread = np.where(variance > 1e-14 * squares / count, np.sqrt(np.maximum(variance, 0.0)), 0.0)
     unit = np.where(spread > 0, spread, 1.0)
     start = mean / unit, np.diag(np.where(spread > 0, 1.0, 0.0))
-    weight, mu, sigma, iterations = complete(scaled(parts, unit), method, start, TOLERANCE, MOST_STEPS)
+    if scattered is None or method == "mean":
+        shared, rest = parts, None
+    else:
+        shared = [found for part, found in zip(patterns, parts, strict=True) if not part.scattered]
+        rest = scattered.scaled(unit), scattered.weights(np.ones((1, units)))
+    weight, mu, sigma, iterations = complete(scaled(shared, unit), method, start, TOLERANCE, MOST_STEPS, rest)
     if not np.isfinite(sigma).all():
         _refuse(names, parts, rows, spread)
     sums, products = as_sums(weight, mu * unit, sigma * np.outer(unit, unit))

@@ -350,3 +350,14 @@ def test_blindfolding_of_a_completed_fit_predicts_known_answers_only(holes, ecsi
     known = holes[list(ecsi.constructs["Complaints"])].notna().sum().sum()
     # SSO of a standardised item is about the number of known answers.
     assert found.table.loc["Complaints", "sso"] == pytest.approx(known, rel=0.1)
+
+
+def test_gaps_completed_row_by_row_give_what_the_sums_of_their_patterns_give(holes, monkeypatch):
+    """Two ways to the same estimate: rows that few others resemble one by one, or every pattern by its sums."""
+    found = replicates(holes, draws=20, rng=1, missing="em")
+    monkeypatch.setattr("csi_lab.em.FEW_ROWS", 0)
+    sums = replicates(holes, draws=20, rng=1, missing="em")
+    assert found.point.cov == pytest.approx(sums.point.cov, rel=1e-8)
+    # Draws rest when nothing moves by more than 1e-7 of a standard deviation.
+    assert found.moments.mean == pytest.approx(sums.moments.mean, abs=1e-5)
+    assert found.moments.cov == pytest.approx(sums.moments.cov, abs=1e-4)
