@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import csi_lab as csi
 from csi_lab import DataError, Design, EstimationError, SpecError
 from csi_lab.reliability import one_way_icc
-from csi_lab.sampling import fieldwork, response
+from csi_lab.sampling import fieldwork, response, select
 
 BROADBAND = Path(__file__).resolve().parents[1] / "data" / "broadband"
 
@@ -509,3 +510,10 @@ def test_faces():
         assert repr(found) == str(found)
         assert len(found.to_frame())
     plt.close("all")
+
+
+def test_a_sample_or_survey_where_a_frame_is_needed_is_refused_with_the_place_of_its_rows():
+    frame = pd.DataFrame({"csi": [7.0, 8, 4, 9], "interviewer": list("aabb")})
+    for data in (select.simple_random(frame, 4, 1), csi.load_survey("mobile")):
+        with pytest.raises(DataError, match=r"need a DataFrame, got \w+; its rows are in \.frame"):
+            fieldwork.interviewer_effect(data, "csi", "interviewer")

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import csi_lab as csi
 from csi_lab.errors import DataError, SpecError
 from csi_lab.sampling import estimate, response, select
 from csi_lab.sampling.select import Stage
@@ -650,3 +651,44 @@ def test_impossible_systematic_samples_are_refused():
         select.systematic(frame.assign(spend=frame["spend"].mask(frame.index == 0)), 5, 1, order="spend")
     with pytest.raises(DataError, match="cannot be put in order"):
         select.systematic(frame.assign(mixed=[1, "a"] * 30), 5, 1, order="mixed")
+
+
+def test_a_drawn_sample_goes_into_every_estimator_with_its_weights_and_design():
+    """Given itself or as its frame with the weights and the design: the same alpha, path model, index and errors."""
+    rng = np.random.default_rng(3)
+    latent = rng.normal(size=240)
+    blocks = {"Image": ["IMG1", "IMG2"], "Loyalty": ["LOY1", "LOY2"]}
+    answers = {i: np.clip(np.rint(6 + 2 * latent + rng.normal(size=240)), 1, 10) for b in blocks.values() for i in b}
+    sample = select.stratified(
+        register(240).assign(**answers), "province", {"north": 30, "south": 60}, rng=1, id="customer"
+    )
+    frame, weights = sample.frame, sample.frame["weight"]
+    items = [item for block in blocks.values() for item in block]
+    alone = frame[items]
+
+    assert csi.reliability.cronbach_alpha(sample, blocks["Image"]).value == pytest.approx(
+        csi.reliability.cronbach_alpha(alone[blocks["Image"]], weights=weights).value, abs=1e-12
+    )
+    model = csi.PathModel(blocks, {"Loyalty": ["Image"]})
+    fit = csi.sem.pls(sample, model)
+    assert fit.paths["estimate"].item() == pytest.approx(
+        csi.sem.pls(alone, model, weights=weights).paths["estimate"].item(), abs=1e-12
+    )
+    index = csi.index.from_items(sample, blocks, (1, 10), draws=500, rng=2)
+    for construct, block in blocks.items():
+        # With equal weights of the items the index is the mean of the respondents' scores. Its standard error from 500
+        # replicates has a relative error of 1 / sqrt(1000) itself.
+        score = frame.assign(score=(frame[block].mean(axis=1) - 1) / 9 * 100)
+        wanted = estimate.mean(score, "score", sample.design)
+        assert index.table.loc[construct, "estimate"] == pytest.approx(wanted.value, abs=1e-9)
+        assert index.table.loc[construct, "se"] == pytest.approx(wanted.se, rel=4.5 / np.sqrt(1000))
+    found = csi.reliability.item_analysis(sample, items).to_frame()
+    pd.testing.assert_frame_equal(found, csi.reliability.item_analysis(alone, items, weights=weights).to_frame())
+    # What drawing added is no answer; the columns of the register are what is analysed when none are named.
+    assert sample.items == tuple(register().columns) + tuple(items)
+
+
+def test_a_sample_without_chance_goes_into_no_estimator_that_would_need_its_design():
+    sample = select.quota(register(), "province", 10, rng=1)
+    with pytest.raises(SpecError, match=r"no inclusion probabilities.*the rows are in sample\.frame"):
+        csi.reliability.cronbach_alpha(sample, ["spend", "visits"])

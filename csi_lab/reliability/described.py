@@ -30,7 +30,7 @@ def answers_of(
             raise DataError("a survey brings the weights of its study file (design: weights); do not give others")
         frame, simple = data.frame, data.design.simple
         items = list(data.items if items is None else items)
-        bounds = data.bounds if bounds is None else bounds
+        bounds = getattr(data, "bounds", None) if bounds is None else bounds
         weights = None if data.design.weights is None else frame[data.design.weights].to_numpy()
     if isinstance(weights, str) and weights in frame.columns:
         frame, weights = frame.drop(columns=weights), frame[weights].to_numpy()

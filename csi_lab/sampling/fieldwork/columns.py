@@ -24,8 +24,9 @@ def require_present(frame: Any, columns: Sequence[str]) -> None:
     SpecError
         With the columns that were named twice, in two roles perhaps.
     """
-    if not hasattr(frame, "columns"):
-        raise DataError(f"need a DataFrame, got {type(frame).__name__}")
+    rows = "; its rows are in .frame" if hasattr(frame, "frame") else ""
+    if rows or not hasattr(frame, "columns"):
+        raise DataError(f"need a DataFrame, got {type(frame).__name__}{rows}")
     require_columns(frame, columns)
     again = sorted({str(c) for k, c in enumerate(columns) if c in columns[:k]})
     if again:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from csi_lab.errors import SpecError
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+
+    from csi_lab.moments import Missing, Moments
 
 HEAD_ROWS = 5
 
@@ -121,8 +124,14 @@ class Sample:
             If the sample is not random: there are no inclusion probabilities, hence no design.
         """
         if self._design is None:
-            raise SpecError(self._no_design)
+            raise SpecError(f"{self._no_design}; the rows are in sample.frame, and what they give is about them only")
         return self._design
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The columns of the register, without those that drawing added: what is analysed when no items are named."""
+        added = set(self.columns.values())
+        return tuple(column for column in self.frame.columns if column not in added)
 
     @property
     def joint(self) -> np.ndarray:
@@ -141,6 +150,38 @@ class Sample:
     def random(self) -> bool:
         """Whether chance alone decided, with known probabilities."""
         return self._design is not None
+
+    def moments(self, items: Sequence[str] | None = None, missing: Missing = "listwise") -> Moments:
+        """Weighted count, means and covariances of ``items``, with the weights of the design.
+
+        With them every estimator takes a sample as it takes a survey: alpha, PLS and the index carry its design.
+
+        Parameters
+        ----------
+        items
+            Columns of numbers; default :attr:`items`.
+        missing
+            As in :meth:`csi_lab.Moments.from_frame`.
+
+        Raises
+        ------
+        SpecError
+            If the sample is not random.
+        DataError
+            If an item is absent or no number, or too few complete rows remain.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from csi_lab.sampling.select import simple_random
+        >>> register = pd.DataFrame({"q1": [1, 5, 3, 9, 7], "q2": [2, 4, 3, 8, 8]})
+        >>> simple_random(register, 5, rng=1).moments(["q1", "q2"]).mean.tolist()
+        [5.0, 5.0]
+        """
+        from csi_lab.moments import as_moments
+
+        weights = self.design.weights
+        return as_moments(self.frame, list(self.items) if items is None else items, weights, missing)
 
     def __len__(self) -> int:
         return len(self.frame)
