@@ -480,14 +480,22 @@ def _given(
             factors = np.asarray(replicate_weights, dtype=float)
         except (TypeError, ValueError):
             raise DataError(f"replicate_weights must be numbers, (draws, {n})") from None
-        if factors.ndim == 2 and factors.shape[1]:
-            lost = np.isnan(factors).all(axis=1)
-            factors, failed = factors[~lost] if lost.any() else factors, int(lost.sum())
-        if factors.ndim != 2 or factors.shape[1] != n or not np.isfinite(factors).all() or (factors < 0).any():
-            raise DataError(f"replicate_weights must be finite and not negative, (draws, {n}); got {factors.shape}")
-        if len(factors) < 2 or not (factors.sum(axis=1) > 0).all():
-            empty = np.flatnonzero(factors.sum(axis=1) <= 0)[:5].tolist()
-            raise DataError(f"replicate_weights need two draws or more, each of positive weight; all zero in {empty}")
+        if factors.ndim != 2 or factors.shape[1] != n:
+            raise DataError(f"replicate_weights must be numbers, (draws, {n}); got {factors.shape}")
+        lost = np.isnan(factors).all(axis=1)
+        # Draws are named by their place in what was given, lost ones counted.
+        wrong = np.flatnonzero(~lost & ~(np.isfinite(factors) & (factors >= 0)).all(axis=1))
+        if len(wrong):
+            raise DataError(
+                f"replicate_weights must be finite and not negative; they are not in draws {_some(wrong)} of "
+                f"{len(factors)}"
+            )
+        empty = np.flatnonzero(factors.sum(axis=1) == 0)
+        if len(empty):
+            raise DataError(f"replicate_weights are all zero in draws {_some(empty)}; mark draws that failed by NaN")
+        factors, failed = factors[~lost] if lost.any() else factors, int(lost.sum())
+        if len(factors) < 2:
+            raise DataError(f"replicate_weights need two draws or more with weights, got {len(factors)}")
         # These weights replace the rows' own.
         bare = replace(design, weights=None)
         rows = units_of(frame, items, bare, None, missing, every_row=True)
@@ -495,6 +503,11 @@ def _given(
         made = [(part, np.full(len(part), rows.rows)) for part in _blocks(factors)]
     parts = [rows.combine(part, n_rows) for part, n_rows in made]
     return Replicates(whole.point, _joined(whole.point, parts), "given", whole.df, failed=failed)
+
+
+def _some(places: np.ndarray) -> str:
+    """Places in a list, the first five spelt out."""
+    return ", ".join(map(str, places[:5].tolist())) + (f", … (+{len(places) - 5})" if len(places) > 5 else "")
 
 
 def _blocks(factors: np.ndarray) -> Iterator[np.ndarray]:

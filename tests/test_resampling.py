@@ -295,7 +295,7 @@ def test_the_index_carries_the_design(clustered):
     fit = pls(made.point, model).bootstrap(replicates=made)
     whole = csi.index.from_fit(fit, (1, 10), target="Z")
     assert "rao-wu" in whole.interval
-    single = csi.index.from_items(clustered, {"Z": ["z"]}, (1, 10), target="Z", replicates=made)
+    single = csi.index.from_items(made.point, {"Z": ["z"]}, (1, 10), target="Z", replicates=made)
     assert (whole.se, whole.low) == pytest.approx((single.se, single.low), rel=1e-12)
 
 
@@ -340,7 +340,17 @@ def test_contradictory_settings_are_refused(settings, message):
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"replicate_weights": np.zeros((3, 3))}, DataError, r"all zero in \[0, 1, 2\]"),
+        ({"replicate_weights": np.zeros((3, 3))}, DataError, "all zero in draws 0, 1, 2; mark"),
+        (
+            {"replicate_weights": [[np.nan] * 3, [1, 1, 1], [0, 0, 0], [1, 1, 1]]},
+            DataError,
+            "all zero in draws 2; mark",  # lost draws count: the place is that in the weights given
+        ),
+        (
+            {"replicate_weights": [[np.nan] * 3, [1, 1, 1], [1, np.nan, 1], [1, -1, 1]]},
+            DataError,
+            "finite and not negative; they are not in draws 2, 3 of 4",
+        ),
         ({"replicate_weights": np.ones((1, 3))}, DataError, "two draws or more"),
         ({"indices": np.zeros((0, 3), int)}, DataError, "two draws or more"),
         ({"indices": np.arange(3)[None]}, DataError, "two draws or more"),
