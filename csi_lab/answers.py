@@ -41,7 +41,8 @@ def require_columns(frame: pd.DataFrame, names: Iterable[Any]) -> None:
     if not absent:
         return
     columns = list(frame.columns)
-    message = f"columns not in the data: {absent}; the data have {[str(c) for c in columns][:12]}"
+    more = f" and {len(columns) - 12} more" if len(columns) > 12 else ""
+    message = f"columns not in the data: {absent}; the data have {[str(c) for c in columns][:12]}{more}"
     if {str(c) for c in columns if not isinstance(c, str)} & {str(name) for name in absent}:
         message += ", some named by numbers: rename them with frame.columns = frame.columns.astype(str)"
     raise DataError(message)

@@ -11,7 +11,7 @@ import csi_lab as csi
 from csi_lab import CsiLabWarning, DataError, EstimationError, SpecError
 from csi_lab.moments import Moments
 from csi_lab.resampling import replicates
-from csi_lab.sem import pls
+from csi_lab.sem import cbsem, pls
 from csi_lab.validity import convergent_validity, fornell_larcker, heterotrait_monotrait, htmt, htmt2
 from csi_lab.validity.measurement import average_variance_extracted
 
@@ -159,6 +159,23 @@ def test_given_loadings_serve_as_well_as_a_fit(mobi, ecsi):
     c = fornell_larcker(fit.loadings, fit.correlations)
     assert c.table["estimate"].to_numpy() == pytest.approx(fornell_larcker(fit).table["estimate"].to_numpy())
     assert average_variance_extracted(np.ones((5, 2, 3)), np.eye(3)).shape == (5, 2, 3)
+
+
+def test_a_factor_model_is_judged_by_its_own_loadings_and_correlations(mobi):
+    """AVE is that of the fit's reliability table; the criterion compares its root with the latent correlations."""
+    blocks = {"Value": ["PERV1", "PERV2"], "Satisfaction": ["CUSA1", "CUSA2", "CUSA3"], "Again": "CUSL1"}
+    fit = cbsem(mobi, csi.PathModel(blocks))
+    ave = convergent_validity(fit).constructs["estimate"]
+    theirs = fit.reliability["estimate"].xs("ave", level="coefficient")
+    assert ave[["Value", "Satisfaction"]].to_numpy() == pytest.approx(theirs[["Value", "Satisfaction"]].to_numpy())
+    assert np.isnan(ave["Again"])
+    matrix = fornell_larcker(fit).matrix
+    between = fit.latent_correlations["estimate"].loc[("Value", "Satisfaction")]
+    assert np.nanmax([matrix.loc["Value", "Satisfaction"], matrix.loc["Satisfaction", "Value"]]) == pytest.approx(
+        between
+    )
+    with pytest.raises(EstimationError, match="several groups"):
+        convergent_validity(cbsem(mobi, csi.PathModel(blocks), groups=["a", "b"] * 125))
 
 
 def test_a_bootstrapped_fit_brings_intervals(mobi, ecsi):

@@ -76,8 +76,9 @@ def convergent_validity(source: Any, *, ave: float = 0.50, loading: float = 0.70
     Parameters
     ----------
     source
-        A PLS fit (after ``.bootstrap()`` with intervals), or standardised loadings: a Series or a DataFrame with the
-        column ``estimate`` and index (construct, item), or ``{construct: {item: loading}}``.
+        A PLS fit (after ``.bootstrap()`` with intervals), a CB-SEM fit of one group (its intervals stand in
+        ``fit.reliability``), or standardised loadings: a Series or a DataFrame with the column ``estimate`` and index
+        (construct, item), or ``{construct: {item: loading}}``.
     ave
         Default .50 (Fornell & Larcker 1981): the items share half of their variance with the construct.
     loading

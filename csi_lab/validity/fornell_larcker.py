@@ -59,7 +59,7 @@ def fornell_larcker(source: Any, correlations: pd.DataFrame | None = None) -> Fo
     Parameters
     ----------
     source
-        A PLS fit (after ``.bootstrap()`` with intervals), or loadings as in
+        A PLS fit (after ``.bootstrap()`` with intervals), a CB-SEM fit of one group, or loadings as in
         :func:`csi_lab.validity.convergent.convergent_validity`.
     correlations
         Construct correlations, needed beside given loadings.

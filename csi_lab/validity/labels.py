@@ -42,7 +42,7 @@ def group_places(frame: pd.DataFrame, by: Any, groups: Sequence[Any] | None = No
     import pandas as pd
 
     if isinstance(by, str) and by not in frame.columns:
-        raise DataError(f"the column {by!r} is not in the data; they have {[str(c) for c in frame.columns][:12]}")
+        raise DataError(f"the column {by!r} is not in the data; they have {[str(c) for c in frame.columns]}")
     labels = (frame[by] if isinstance(by, str) else pd.Series(aligned(by, frame, "the labels"))).reset_index(drop=True)
     if len(labels) != len(frame):
         raise DataError(f"{len(labels)} group labels for {len(frame)} rows")

@@ -113,13 +113,13 @@ def average_variance_extracted(loadings: np.ndarray, member: np.ndarray) -> np.n
 
 
 def measurement(source: Any, correlations: pd.DataFrame | None = None) -> Measurement:
-    """Read a fit (with ``.loadings`` and ``.model``) or given loadings.
+    """Read a fit or given loadings.
 
     Parameters
     ----------
     source
-        A PLS fit; or standardised loadings as a Series or a DataFrame with column ``estimate``, index
-        (construct, item), or as ``{construct: {item: loading}}``.
+        A PLS fit; a CB-SEM fit of one group; or standardised loadings as a Series or a DataFrame with column
+        ``estimate``, index (construct, item), or as ``{construct: {item: loading}}``.
     correlations
         Construct correlations, for given loadings.
 
@@ -137,6 +137,10 @@ def measurement(source: Any, correlations: pd.DataFrame | None = None) -> Measur
             c for c, items in source.model.constructs.items() if source.model.modes[c] == "B" and len(items) > 1
         )
         return Measurement(dict(source.model.constructs), formed, *_of_fit(source), fit=source)
+    if hasattr(source, "latent_correlations") and hasattr(source, "model"):
+        if correlations is not None:
+            raise DataError("a fit has its own construct correlations; give correlations only beside given loadings")
+        source, correlations = _of_factors(source)
     series = _series(source)
     blocks: dict[str, list[str]] = {}
     for construct, item in series.index:
@@ -183,6 +187,20 @@ def correlations_of(frame: pd.DataFrame) -> np.ndarray:
 def _of_fit(fit: Any) -> tuple[np.ndarray, np.ndarray]:
     block = fit.layout.block
     return fit.solution.cross_loadings[..., np.arange(len(block)), block], fit.solution.correlations
+
+
+def _of_factors(fit: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Standardised loadings and the matrix of construct correlations of a CB-SEM fit."""
+    import pandas as pd
+
+    loadings, pairs = fit.loadings, fit.latent_correlations["estimate"]
+    if loadings.index.nlevels > 2:
+        raise EstimationError("this fit has several groups, each with loadings of its own; fit one group")
+    names = list(fit.model.constructs)
+    matrix = pd.DataFrame(np.eye(len(names)), index=names, columns=names)
+    for (construct, other), value in pairs.items():
+        matrix.loc[construct, other] = matrix.loc[other, construct] = value
+    return loadings, matrix
 
 
 def _series(source: Any) -> pd.Series:
