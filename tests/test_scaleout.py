@@ -164,6 +164,18 @@ def test_single_precision_blocks_are_exact_at_their_limit():
     assert dealt.n.sum() == 200_000
 
 
+@pytest.mark.parametrize("far", [2_000, 10**6, 10**9, 10**12])
+@pytest.mark.parametrize("kind", [np.int64, float])
+def test_large_whole_numbers_keep_their_variance(far, kind, tmp_path):
+    """Adding a constant changes no covariance: years, amounts and times of the clock are whole numbers too."""
+    x = answers(3000)
+    wanted = np.cov(x.to_numpy(float).T)
+    found = moments((x.astype(np.int64) + far).astype(kind), ITEMS)
+    np.testing.assert_allclose(found.cov, wanted, rtol=1e-12)
+    pq.write_table(pa.Table.from_pandas(x.astype(np.int64) + far), tmp_path / "a.parquet", row_group_size=70)
+    np.testing.assert_allclose(moments(tmp_path / "a.parquet", ITEMS).cov, wanted, rtol=1e-12)
+
+
 def test_decimals_and_fractions_agree_with_the_frame_in_memory():
     frame = answers(2000).astype(float) + 0.25
     table = pa.table({c: pa.array([decimal.Decimal(str(v)) for v in frame[c]], pa.decimal128(6, 2)) for c in ITEMS})
@@ -582,3 +594,42 @@ def test_a_seed_of_replicates_below_zero_is_refused():
     found = scan(answers(100).assign(town=1), ITEMS, by=["town"])
     with pytest.raises(SpecError, match="rng=-1"):
         csi.scaleout.index_by_segment(found, "town", {"q1": 1.0}, (1, 10), rng=-1)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"items": None}, "items are named by their columns"),
+        ({"items": 5.0}, "items are named by their columns"),
+        ({"by": 5}, "by= takes names of columns, got .5."),
+        ({"design": "w"}, "design='w': give csi_lab.Design"),
+        ({"design": {"weights": "w"}}, "give csi_lab.Design"),
+        ({"sets": "q1"}, "a list of lists of items"),
+        ({"sets": ["q1", "q2"]}, "a list of lists of items"),
+        ({"label_groups": 1}, "label_groups=1: .* 200 are usual"),
+    ],
+)
+def test_settings_of_a_pass_of_the_wrong_kind_are_refused_by_name(given, words):
+    with pytest.raises(SpecError, match=words):
+        scan(answers(50), **({"items": ITEMS} | given))
+
+
+def test_no_columns_of_segments_and_no_sets_may_be_none():
+    assert scan(answers(50), ITEMS, by=None, sets=None).by == ()
+
+
+@pytest.mark.parametrize("weights", [[1.0] * 50, np.ones(50), pd.Series(np.ones(50)), 3])
+def test_weights_that_are_no_column_are_refused_with_the_reason(weights):
+    with pytest.raises(SpecError, match="weights= takes the name of a column"):
+        moments(answers(50), ITEMS, weights=weights)
+
+
+def test_questions_to_a_pass_that_it_cannot_answer_are_refused():
+    found = scan(answers(50).assign(g="a"), ITEMS, by=["g"], patterns=True)
+    with pytest.raises(SpecError, match=r"did not read: \['q9'\]; it read"):
+        found.completed("em", ["q9"])
+    with pytest.raises(SpecError, match="no items given"):
+        found.complete_on([])
+    assert found.complete_on("q1").items == ("q1",)
+    with pytest.raises(SpecError, match="rng='x'"):
+        found.segment_replicates("g", 10, rng="x")

@@ -323,3 +323,39 @@ def test_declared_texts_are_no_answers_in_text_columns_of_parquet():
     recodes = {"q1": Recode(texts=("NA",)), "q2": Recode()}
     found = scan(table, recodes)
     assert (found.sums.missing.tolist(), found.sums.coded.tolist(), found.moments.n) == ([2, 0], [1, 0], 2)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_blanks_around_labels_make_no_group_and_no_unit_of_their_own(form, tmp_path):
+    """As in memory: a label is what a person sees in the cell, and a cell of blanks is empty."""
+    labels = ["T 01", " T 01", "T 01 ", "T 02", "T 02 ", "  ", ""] * 20
+    frame = pd.DataFrame({"q1": np.arange(140) % 10 + 1, "town": labels})
+    file = tmp_path / f"a.{form}"
+    frame.to_csv(file, index=False) if form == "csv" else frame.to_parquet(file)
+    found = scan(file, ["q1"], by=["town"]).segments("town")
+    assert {label: part.n for label, part in found.items()} == {"(no group)": 40, "T 01": 60, "T 02": 40}
+    with pytest.raises(DataError, match="'town' is empty in 40 rows"):
+        scan(file, ["q1"], design=csi.Design(psu="town"))
+    filled = frame[frame["town"].str.strip() != ""]
+    assert scan(filled, ["q1"], design=csi.Design(psu="town")).units.count == 2
+
+
+def test_logical_labels_are_written_as_in_memory(tmp_path):
+    frame = pd.DataFrame({"q1": [1, 2, 3, 4], "g": [True, False, True, True]})
+    assert {label: part.n for label, part in scan(frame, ["q1"], by="g").segments("g").items()} == {
+        "FALSE": 1,
+        "TRUE": 3,
+    }
+
+
+def test_a_decimal_comma_among_answers_gets_its_remedy(tmp_path):
+    (tmp_path / "a.csv").write_text('q1\n"7,5"\n8\n')
+    with pytest.raises(DataError, match=r"'7,5'.*decimal=','"):
+        scan(tmp_path / "a.csv", ["q1"])
+
+
+def test_an_empty_name_is_not_the_folder_one_happens_to_be_in(tmp_path, monkeypatch):
+    pd.DataFrame({"q1": [1, 2, 3]}).to_parquet(tmp_path / "a.parquet")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="no such file or folder"):
+        scan("", ["q1"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,34 @@ def test_an_executor_hands_over_one_row_of_bytes_with_the_sums_of_its_partition(
     assert [row.num_rows for row in rows] == [1, 1]
     total = merged((spark.loads(row["sums"][0].as_py()) for row in rows), recipe)
     assert (total.whole.products == Moments.from_frame(frame).products).all()
+
+
+class _Frame:
+    """What the adapter asks of a Spark DataFrame, with rows in memory."""
+
+    def __init__(self, frame):
+        self.columns, self.batches = list(frame.columns), pa.Table.from_pandas(frame).to_batches(300)
+        self.passes = 0
+
+    def select(self, *columns):
+        return self
+
+    def mapInArrow(self, mapper, schema):
+        self.passes += 1
+        self.made = [batch for one in self.batches for batch in mapper([one])]
+        return self
+
+    def toLocalIterator(self):
+        return (SimpleNamespace(sums=batch["sums"][0].as_py()) for batch in self.made)
+
+
+def test_answers_take_one_pass_and_numbers_far_from_the_origin_two():
+    near = _Frame(answers(1000))
+    assert (spark.moments(near, ITEMS).cov == Moments.from_frame(answers(1000)).cov).all()
+    assert near.passes == 1
+    far = _Frame(answers(1000) + 10**9)
+    np.testing.assert_allclose(spark.moments(far, ITEMS).cov, np.cov(answers(1000).to_numpy().T), rtol=1e-12)
+    assert far.passes == 2
 
 
 @pytest.fixture(scope="module")

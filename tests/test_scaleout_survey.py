@@ -20,6 +20,7 @@ from csi_lab import DataError, SpecError
 from csi_lab.course.runner import requested_report
 from csi_lab.scaleout import Recode, index_by_segment, open_survey, scan, write_scores
 from csi_lab.scaleout.scores import DRAFT, SUCCESS
+from csi_lab.scaleout.survey import recodes_of
 
 ITEMS = [f"q{i}" for i in range(1, 11)]
 
@@ -196,6 +197,33 @@ def test_what_needs_rows_says_so_in_one_sentence(pair):
         streamed.moments(missing="raise")
 
 
+def test_notes_count_rows_without_a_label_and_leave_rows_of_weight_zero_out_of_both_counts(tmp_path):
+    frame = answers(200).astype("Int16")
+    frame.loc[:9, "q1"] = pd.NA
+    group, weight = np.array(["a", "b"] * 100, dtype=object), np.ones(200)
+    group[[20, 30, 40]], weight[195:] = ["", "  ", None], 0
+    study = write_study(
+        tmp_path / "s",
+        frame.assign(g=group, w=weight),
+        design={"weights": "w"},
+        segments=["g"],
+        constructs={"Image": ["q1", "q2"], "Satisfaction": ["q3", "q4"]},
+        paths=None,
+    )
+    loaded, streamed = csi.load_survey(study), open_survey(study)
+    assert "185 of 195 rows with a weight above zero answer every item." in loaded.notes
+    assert "185 of 195 rows with a weight above zero answer every item." in streamed.notes
+    assert "Rows without a label in segment 'g': 3." in loaded.notes
+    assert "Rows without a label in segment 'g', the group '(no group)': 3 complete ones." in streamed.notes
+
+
+def test_population_sizes_without_weights_are_noted_as_in_memory(tmp_path):
+    frame = answers(200).assign(town=np.arange(200) % 10, N=50)
+    study = write_study(tmp_path / "s", frame, design={"psu": "town", "population": "N"})
+    [note] = [n for n in csi.load_survey(study).notes if "no weights" in n]
+    assert note in open_survey(study).notes
+
+
 def test_a_study_that_asks_for_what_a_stream_cannot_do_is_refused_at_once(tmp_path):
     asked = {
         "scale": {"low": 1, "high": 10, "labels": {"best": 10}},
@@ -241,7 +269,8 @@ def test_scores_and_index_are_those_of_the_rows_in_their_order(pair, tmp_path):
         "wave=2023/part.parquet",
         "wave=2024/part.parquet",
     ]
-    made = pd.concat(pq.ParquetFile(tmp_path / "scores" / name).read().to_pandas() for name in written.files)
+    # The wave stays in the names of the folders, or the folder could not be read back as one table.
+    made = pd.read_parquet(tmp_path / "scores").astype({"wave": str})
     wanted = fit.scores(loaded.frame).assign(
         index=csi.index.respondent_index(loaded.frame, weights, loaded.bounds), wave=loaded.frame["wave"]
     )
@@ -253,6 +282,21 @@ def test_scores_and_index_are_those_of_the_rows_in_their_order(pair, tmp_path):
         )
     assert written.rows == len(loaded.frame)
     assert written.without == int(wanted[list(loaded.constructs)].isna().any(axis=1).sum())
+
+
+def test_scores_written_with_a_column_of_the_folders_are_a_source_again(pair, tmp_path):
+    loaded, streamed = pair
+    fit = csi.sem.pls(streamed)
+    write_scores(streamed, fit, tmp_path / "scores", keep=["wave", "w"])
+    again = scan(tmp_path / "scores", ["Image", "Loyalty"], by=["wave"], design=csi.Design(weights="w"))
+    wanted = fit.scores(loaded.frame)[["Image", "Loyalty"]].assign(w=loaded.frame["w"])
+    for wave, part in again.segments("wave").items():
+        own = csi.Moments.from_frame(wanted[loaded.frame["wave"] == wave], weights="w")
+        np.testing.assert_allclose(part.cov, own.cov, rtol=1e-9)
+    # Files of a pattern leave their folders, and keep the column.
+    files = sorted(str(file) for file in streamed.source)
+    flat = write_scores(files, fit, tmp_path / "flat", keep=["wave"], items=recodes_of(streamed.study))
+    assert pq.read_schema(tmp_path / "flat" / flat.files[0]).names[0] == "wave"
 
 
 def test_scores_go_into_a_new_folder_or_nowhere(tmp_path):

@@ -145,7 +145,7 @@ class Block:
                     sums[to] += (ones[:, :each] @ x)[:, 0]
                     products[to] += x.transpose(0, 2, 1) @ x
                 else:
-                    w = np.append(self.w, 0.0)[picked][:, :, None]
+                    w = self.padded_weights[picked][:, :, None]
                     weight[to] += w.sum(axis=(1, 2))
                     sums[to] += (np.swapaxes(w, 1, 2) @ x)[:, 0]
                     products[to] += (x * w).transpose(0, 2, 1) @ x
@@ -157,6 +157,11 @@ class Block:
     def padded(self) -> np.ndarray:
         """The rows ``(n + 1, p)`` and, last, one at the origin."""
         return np.append(self.rows, np.zeros((1, len(self.columns)), self.rows.dtype), axis=0)
+
+    @cached_property
+    def padded_weights(self) -> np.ndarray:
+        """The weights ``(n + 1,)`` and, last, that of the row that counts for nothing."""
+        return np.append(np.ones(self.n) if self.w is None else self.w, 0.0)
 
 
 def _symmetric(products: np.ndarray, exact: bool) -> np.ndarray:

@@ -216,9 +216,10 @@ def _numbers_of_texts(column: pa.Array, name: str, recode: Recode) -> tuple[pa.A
         elif text:
             bad.append(text)
     if bad:
+        comma = any(number(text, ",") is not None for text in bad)
         raise ValueError(
             f"the item {name!r} holds text: {_few(bad)}; write numbers, or declare texts that mean no answer as "
-            "missing codes"
+            "missing codes" + "; if numbers have a decimal comma, say decimal=','" * comma
         )
     if not recode.texts:
         raise ValueError(f"the item {name!r} holds {column.type}, not numbers; map labels to numbers")
@@ -308,6 +309,8 @@ def _coded(batch: pa.RecordBatch, name: str, required: bool) -> tuple[np.ndarray
         column = pa.array(column.to_numpy(zero_copy_only=False), from_pandas=True)  # "not a number" is no label
     places, distinct = _encoded(column)
     labels = [_label(np.float32(x) if single else x) for x in distinct]
+    if blank := [i for i, label in enumerate(labels) if not label]:
+        places = np.where(np.isin(places, blank), -1, places)
     if gaps := int((places < 0).sum()):
         if required:
             raise ValueError(f"the design column {name!r} is empty in {gaps} rows; fill it or leave them out")
@@ -319,14 +322,19 @@ def _coded(batch: pa.RecordBatch, name: str, required: bool) -> tuple[np.ndarray
 
 
 def _label(value: Any) -> str:
-    """A label as text. Each by itself: what else a batch holds depends on how the rows are cut."""
+    """A label as text, without blanks around it, as in memory; "" for none.
+
+    Each by itself: what else a batch holds depends on how the rows are cut.
+    """
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
     if isinstance(value, (float, np.floating)):
         # 3 and 3.0 are one label; beyond these bounds no whole number is stored as one.
         x = float(value)
         return str(int(x)) if x.is_integer() and abs(x) < 2**63 else str(value)
     if isinstance(value, Decimal):
         return format(value.normalize(), "f")
-    return str(value)
+    return "" if value is None else str(value).strip()
 
 
 def counts_of(column: Answers, name: str, w: np.ndarray | None) -> dict[float, float]:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from csi_lab.errors import DataError, listed
+from csi_lab.scaleout.columns import NO_LABEL
 from csi_lab.scaleout.scanned import Scan
+from csi_lab.study.sample import UNWEIGHTED
 from csi_lab.study.specification import Study
 
 if TYPE_CHECKING:
@@ -54,8 +56,12 @@ def notes_of(study: Study, found: Scan, files: Sequence[Path]) -> list[str]:
     turned = [name for name, item in study.items.items() if item.reversed]
     notes += [f"Reversed items were recoded as low + high - answer: {', '.join(turned)}."] * bool(turned)
     notes += [f"Rows with weight zero, left out of every estimate: {sums.weightless}."] * bool(sums.weightless)
-    if (complete := int(sums.whole.n)) < sums.rows:
-        notes.append(f"{complete} of {sums.rows} rows answer every item.")
+    if (complete := int(sums.whole.n)) < (count := sums.rows - sums.weightless):
+        weighty = " with a weight above zero" if sums.weightless else ""
+        notes.append(f"{complete} of {count} rows{weighty} answer every item.")
+    for column in found.by:
+        if lost := found.unlabelled(column):
+            notes.append(f"Rows without a label in segment {column!r}, the group {NO_LABEL!r}: {lost} complete ones.")
     moments = found.moments
     same = [
         f"{a} = {b}"
@@ -71,6 +77,8 @@ def notes_of(study: Study, found: Scan, files: Sequence[Path]) -> list[str]:
             f"Respondents are the units; intervals come from {found.units_said}, dealt at random{where}, because rows "
             "are not kept."
         )
+    if found.design.populations and found.design.weights is None:
+        notes.append(UNWEIGHTED)
     if study.design.id:
         notes.append(f"Ids in {study.design.id!r} are not compared in a stream.")
     return [*notes, NOT_OFFERED]

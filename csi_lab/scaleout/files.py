@@ -135,6 +135,8 @@ def listing_of(source: Any) -> Listing:
 
 def _matches(name: str) -> tuple[Path | None, list[Path]]:
     """What a name stands for; of a pattern also its fixed beginning. A name that exists is no pattern."""
+    if not name:
+        return None, []  # else it would be the folder that one happens to be in
     path = Path(name).absolute()
     try:
         if path.exists():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from csi_lab.moments import ANSWER_ORIGIN
+from csi_lab.moments import ANSWER_ORIGIN, LARGEST_ANSWER
 from csi_lab.scaleout.block import Block, Cell
 from csi_lab.scaleout.columns import (
     Answers,
@@ -285,7 +285,9 @@ def _keyed(
     seed: tuple[int, ...],
 ) -> dict[Label, Cell]:
     """Sums for every combination of labels, dealt into random groups where there are any."""
-    order = np.argsort(code, kind="stable") if len(labels) > 1 else np.arange(len(code))
+    # Small numbers are sorted by their digits, ten times as fast.
+    small = code.astype(np.min_scalar_type(len(labels)))
+    order = np.argsort(small, kind="stable") if len(labels) > 1 else np.arange(len(code))
     if complete is not None:
         order = order[complete[order]]
     ends = np.searchsorted(code[order], np.arange(len(labels) + 1))
@@ -348,6 +350,20 @@ def require_room(sums: Sums, recipe: Recipe) -> None:
 
 
 def origin_of(column: np.ndarray) -> float:
-    """Where to take the sums of a column about: the fixed origin for whole numbers, the mean for others."""
-    whole = column.dtype.kind in "iu" or bool((column == np.rint(column)).all())
-    return ANSWER_ORIGIN if whole or not len(column) else float(column.mean())
+    """Where to take the sums of a column about: the fixed origin for whole answers, the mean for other numbers.
+
+    Large whole numbers (years, amounts) get the whole number next to their mean: about a point far away the squares
+    would be so large that nothing would be left of the variance.
+
+    Examples
+    --------
+    >>> origin_of(np.array([1, 10])), origin_of(np.array([2019, 2024])), origin_of(np.array([0.5, 1.0]))
+    (5.0, 2022.0, 0.75)
+    """
+    if not len(column):
+        return ANSWER_ORIGIN
+    mean = float(column.mean(dtype=float))
+    if column.dtype.kind not in "iu" and not (column == np.rint(column)).all():
+        return mean
+    reach = max(abs(float(column.min())), abs(float(column.max())))
+    return ANSWER_ORIGIN if reach <= LARGEST_ANSWER else float(np.rint(mean))

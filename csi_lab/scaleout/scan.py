@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from csi_lab.answers import as_items
 from csi_lab.design import Design
 from csi_lab.em import COMPLETIONS
 from csi_lab.errors import DataError, SpecError, listed
@@ -114,11 +115,15 @@ def scan(
     >>> print(scan(frame, ["CUSA1", "CUSA2", "CUSA3"], groups=20))
     250 rows, 250 complete, 3 items; intervals from 20 random groups; analysed as simple random sample, equal weights
     """
-    design, by = design or Design(), tuple([by] if isinstance(by, str) else by)
+    design, by = Design() if design is None else design, () if by is None else as_items(by)
+    if not isinstance(design, Design):
+        raise SpecError(f"design={design!r}: give csi_lab.Design(weights=..., strata=..., psu=...)")
+    if unnamed := [x for x in by if not isinstance(x, str)]:
+        raise SpecError(f"by= takes names of columns, got {unnamed[:4]}")
     recodes = recodes_of_items(items)
-    for number in (groups, label_groups):
+    for name, number, usual in (("groups", groups, GROUPS), ("label_groups", label_groups, LABEL_GROUPS)):
         if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 2:
-            raise SpecError(f"groups={number!r}: intervals need two random groups or more, 1,000 are usual")
+            raise SpecError(f"{name}={number!r}: intervals need two random groups or more, {usual:,} are usual")
     require_seed(seed)
     if isinstance(memory, bool) or not isinstance(memory, (int, float, np.number)) or not 0 < memory < np.inf:
         raise SpecError(f"memory={memory!r}: megabytes for the sums are needed, a positive number, e.g. {MEMORY:g}")
@@ -126,7 +131,9 @@ def scan(
     twice = sorted((numbers & {*by}) | ({*recodes} & {*design.columns}) | {c for c in by if by.count(c) > 1})
     if twice:
         raise SpecError(f"columns with two roles: {twice}; give each role its own column")
-    odd = [list(s) for s in sets if not s or set(s) - set(recodes) or len(set(s)) < len(list(s))]
+    if isinstance(sets, str) or any(isinstance(s, str) or not isinstance(s, Sequence) for s in sets or ()):
+        raise SpecError(f"sets={sets!r}: a list of lists of items is needed, e.g. [['q1', 'q2'], ['q3']]")
+    odd = [list(s) for s in sets or () if not s or set(s) - set(recodes) or len(set(s)) < len(list(s))]
     if odd:
         raise SpecError(f"sets of items that are empty, repeat an item or name one that is not read: {odd}")
     if design.population and not design.stages:
@@ -148,7 +155,7 @@ def scan(
         required=chosen,
         random_groups=groups if single else 0,
         key_groups=(label_groups if design.primary is None else 0,) * len(keys),
-        sets=tuple(tuple(s) for s in sets),
+        sets=tuple(tuple(s) for s in sets or ()),
         counts=counts,
         patterns=patterns,
         seed=seed,
@@ -210,8 +217,7 @@ def moments(
     if missing not in ("listwise", "raise", *COMPLETIONS):
         raise SpecError(f"missing={missing!r} is unknown; use 'listwise', 'raise', 'em' or 'mean'")
     recodes = recodes_of_items(items)
-    if weights in recodes:
-        raise SpecError(f"columns with two roles: {[weights]}; give each role its own column")
+    require_weights(weights, recodes)
     parts = parts_of(source, [*recodes, *([weights] if weights else [])], form)
     completing = missing in COMPLETIONS
     recipe = Recipe(tuple(recodes), _origin(parts, recodes), tuple(recodes.values()), weights, patterns=completing)
@@ -226,6 +232,27 @@ def moments(
             f"missing answers: {named}; choose missing='listwise' to leave their rows out, or 'em' to use them"
         )
     return found.moments
+
+
+def require_weights(weights: Any, recodes: Mapping[str, Recode]) -> None:
+    """Refuse weights that are no column of their own.
+
+    Raises
+    ------
+    SpecError
+        With the remedy.
+
+    Examples
+    --------
+    >>> require_weights("w", {"q1": Recode()})
+    """
+    if weights is not None and not isinstance(weights, str):
+        raise SpecError(
+            f"weights= takes the name of a column of the source, got {type(weights).__name__}; rows are read a part at "
+            "a time, so that weights must lie beside the answers"
+        )
+    if weights in recodes:
+        raise SpecError(f"columns with two roles: {[weights]}; give each role its own column")
 
 
 def require_seed(seed: Any, name: str = "seed") -> None:
@@ -260,7 +287,7 @@ def recodes_of_items(items: Sequence[str] | Mapping[str, Recode]) -> dict[str, R
     if isinstance(items, Mapping):
         recodes = dict(items)
     else:
-        items = [items] if isinstance(items, str) else list(items)
+        items = list(as_items(items))
         if unnamed := [x for x in items if not isinstance(x, (str, int, np.integer))]:
             raise SpecError(f"items are named by their columns, a list of texts; got {unnamed[:4]}")
         recodes = {name: Recode() for name in items}

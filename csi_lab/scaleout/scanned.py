@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from csi_lab.answers import as_items
 from csi_lab.design import Design
 from csi_lab.em import COMPLETIONS, Completion, Pattern
 from csi_lab.errors import DataError, SpecError, listed
@@ -16,6 +17,7 @@ from csi_lab.incomplete import CompletedMoments, completed_from
 from csi_lab.moments import Moments
 from csi_lab.resampling import METHODS, Method, Replicates, replicates_of
 from csi_lab.scaleout.block import Cell
+from csi_lab.scaleout.columns import NO_LABEL
 from csi_lab.scaleout.kernel import Label, Recipe, Sums
 from csi_lab.units import Units
 
@@ -77,10 +79,7 @@ class Scan:
         >>> found.moments.n, found.complete_on(["q3", "q1"]).moments.n
         (3, 4)
         """
-        asked = tuple(items)
-        absent = [name for name in asked if name not in self.items]
-        if absent:
-            raise SpecError(f"items that the pass did not read: {absent}; it read {list(self.items)}")
+        asked = self._read(items)
         at = self.recipe.places(asked)
         others = np.delete(self.sums.missing, at)
         if not others.any():
@@ -92,6 +91,14 @@ class Scan:
         raise SpecError(
             f"the pass kept the rows that answer all items, and not those that answer {list(asked)}: name them in sets="
         )
+
+    def _read(self, items: Sequence[str]) -> tuple[str, ...]:
+        asked = tuple(as_items(items))
+        absent = [name for name in asked if name not in self.items]
+        if absent or not asked:
+            said = f"items that the pass did not read: {absent}" if absent else "no items given"
+            raise SpecError(f"{said}; it read {list(self.items)}")
+        return asked
 
     @cached_property
     def moments(self) -> Moments:
@@ -134,7 +141,7 @@ class Scan:
             raise SpecError(f"missing={method!r} is unknown; answers are completed by one of {list(COMPLETIONS)}")
         if not self.recipe.patterns:
             raise SpecError("the pass kept no patterns of missing answers; make it with patterns=True")
-        asked = self.items if items is None else tuple(items)
+        asked = self.items if items is None else self._read(items)
         at = self.recipe.places(asked)
         if not self.sums.missing[at].any():
             return self.complete_on(asked).moments
@@ -208,9 +215,7 @@ class Scan:
         SpecError
             If the pass did not keep this column.
         """
-        if column not in self.by:
-            raise SpecError(f"the pass kept no sums by {column!r}; it kept {list(self.by)}: name it in by=")
-        parted = self.sums.keyed[self.by.index(column) + (self.sums.dealt is None)]
+        parted = self._parted(column)
         found: dict[str, Units] = {}
         everybody: dict[Label, np.ndarray] = {}
         for key, cell in parted.items():
@@ -273,8 +278,18 @@ class Scan:
         units = self.segment_units(column)
         if self.without_groups(column):
             raise SpecError(f"segments of {column!r} have no replicates: {' '.join(self.notes)}")
-        seed = np.random.default_rng(rng).integers(2**63) if isinstance(rng, np.random.Generator) else rng
-        return {label: self.replicates_of(own, draws, int(seed), method) for label, own in units.items()}
+        seed = int(rng.integers(2**63)) if isinstance(rng, np.random.Generator) else rng
+        return {label: self.replicates_of(own, draws, seed, method) for label, own in units.items()}
+
+    def unlabelled(self, column: str) -> int:
+        """Complete rows without a label in a column of segments."""
+        return sum(int(np.sum(cell.n)) for key, cell in self._parted(column).items() if key[-1] == NO_LABEL)
+
+    def _parted(self, column: str) -> Mapping[Label, Cell]:
+        """The sums of each segment, unit by unit."""
+        if column not in self.by:
+            raise SpecError(f"the pass kept no sums by {column!r}; it kept {list(self.by)}: name it in by=")
+        return self.sums.keyed[self.by.index(column) + (self.sums.dealt is None)]
 
     def without_groups(self, column: str) -> bool:
         """Whether the random groups of a column's segments did not fit into memory."""

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +142,7 @@ def write_scores(
     bounds
         For the index: lowest and highest possible answer; default those of the survey.
     keep
-        Columns to copy beside the scores, such as an id.
+        Columns to copy beside the scores, such as an id. Those that are names of folders (``wave=2024``) stay so.
     items
         What the answers mean, where ``source`` is no survey.
     form, engine, client, threads, progress
@@ -199,7 +199,10 @@ def write_scores(
         for part in parts:
             together.setdefault(part.place[0], []).append(part)
         names = _names(together, files)
-        tasks = [_Task(tuple(own), str(draft / names[number]), formula) for number, own in together.items()]
+        tasks = [
+            _Task(tuple(own), str(draft / names[number]), _in_folders(formula, own[0], names[number]))
+            for number, own in together.items()
+        ]
         counted = list(in_order(_write, tasks, engine=engine, client=client, threads=threads, progress=progress))
         (draft / SUCCESS).touch()
         draft.chmod(0o755)  # as mkdir would have made it; mkdtemp keeps others out
@@ -288,6 +291,12 @@ def _formula(
         position[at], low[at] = 100 * v / (most - least) / v.sum(), least
     recodes = tuple(given[name] for name in names)
     return _Formula(tuple(names), recodes, mean, slopes, member, constructs, position, low, tuple(kept))
+
+
+def _in_folders(formula: _Formula, part: Part, name: str) -> _Formula:
+    """Without the columns that are names of folders, where the scores lie in the same folders: they say it already."""
+    said = {column for column, _ in part.given} if "/" in name else set()
+    return replace(formula, keep=tuple(column for column in formula.keep if column not in said))
 
 
 def _names(parts: Mapping[int, Sequence[Part]], source: Any) -> dict[int, str]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+import numpy as np
+
 from csi_lab.answers import require_columns
 from csi_lab.errors import CsiLabWarning, DataError, SpecError, listed
 from csi_lab.scaleout.files import Listing, listing_of, shown_source
@@ -255,15 +257,12 @@ def _with(batch: pa.RecordBatch, given: dict[str, str | None], columns: Sequence
     import pyarrow as pa
 
     n = batch.num_rows
-    made = {
-        name: batch.column(name)
-        if name not in given
-        else pa.DictionaryArray.from_arrays(
-            pa.array([None if given[name] is None else 0] * n, pa.int32()), pa.array([given[name] or ""])
-        )
-        for name in columns
-    }
-    return pa.record_batch(made)
+
+    def same(value: str | None) -> pa.Array:
+        places = pa.nulls(n, pa.int32()) if value is None else pa.array(np.zeros(n, np.int32))
+        return pa.DictionaryArray.from_arrays(places, pa.array([value or ""]))
+
+    return pa.record_batch({name: same(given[name]) if name in given else batch.column(name) for name in columns})
 
 
 def _of_dataset(dataset: ds.Dataset, columns: Sequence[str]) -> list[Part]:

@@ -7,25 +7,32 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from csi_lab.design import Design
-from csi_lab.errors import DataError, SpecError
-from csi_lab.moments import Moments
+from csi_lab.errors import DataError
+from csi_lab.moments import ANSWER_ORIGIN, Moments
 from csi_lab.scaleout.columns import Recode
 from csi_lab.scaleout.engines import added, merged, nothing, one_blas_thread
 from csi_lab.scaleout.kernel import Recipe, Sums, sums_of
-from csi_lab.scaleout.scan import recodes_of_items, require_inside
+from csi_lab.scaleout.scan import recodes_of_items, require_inside, require_weights
 from csi_lab.scaleout.scanned import Scan
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+# Squared distance of a mean from the origin, in variances, beyond which sums are taken anew: it costs 4 of 16 digits.
+FAR = 1e4
+
 
 def moments(frame: Any, items: Sequence[str] | Mapping[str, Recode], *, weights: str | None = None) -> Moments:
     """Moments of the answers in a Spark DataFrame.
 
-    Sums are taken about the fixed origin of whole answers, so that no extra pass looks for one.
+    Sums are taken about the fixed origin of whole answers, so that no extra pass looks for one. Only numbers far from
+    it (years, amounts) cost a second pass, about whole numbers near their means.
 
     Parameters
     ----------
@@ -52,17 +59,41 @@ def moments(frame: Any, items: Sequence[str] | Mapping[str, Recode], *, weights:
     >>> csi.sem.pls(moments(frame, model.items), model)  # doctest: +SKIP
     """
     recodes = recodes_of_items(items)
-    if weights in recodes:
-        raise SpecError(f"columns with two roles: {[weights]}; give each role its own column")
+    require_weights(weights, recodes)
     absent = [c for c in [*recodes, *([weights] if weights else [])] if c not in frame.columns]
     if absent:
         raise DataError(f"columns not in the Spark DataFrame: {absent}; it has {list(frame.columns)[:12]}")
-    recipe = Recipe(tuple(recodes), (5.0,) * len(recodes), tuple(recodes.values()), weights)
+    recipe = Recipe(tuple(recodes), (ANSWER_ORIGIN,) * len(recodes), tuple(recodes.values()), weights)
+    sums = _summed(frame, recipe)
+    require_inside(sums, recipe)
+    found = Scan(Design(weights=weights), (), recipe, sums).moments
+    nearer = nearer_origin(found)
+    if nearer is None:
+        return found
+    recipe = replace(recipe, origin=nearer)
+    return Scan(Design(weights=weights), (), recipe, _summed(frame, recipe)).moments
+
+
+def _summed(frame: Any, recipe: Recipe) -> Sums:
     made = frame.select(*recipe.columns).mapInArrow(_Mapper(recipe), "sums binary")
     total = merged((loads(row.sums) for row in made.toLocalIterator()), recipe)
     sums: Sums = nothing(recipe) if total is None else total
-    require_inside(sums, recipe)
-    return Scan(Design(weights=weights), (), recipe, sums).moments
+    return sums
+
+
+def nearer_origin(found: Moments) -> tuple[float, ...] | None:
+    """Whole numbers near the means, if the point about which sums were taken is so far away that it costs digits.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> nearer_origin(Moments.from_frame(pd.DataFrame({"q1": [1, 10, 7]}))) is None
+    True
+    """
+    distance = found.mean - found.origin
+    if not (distance**2 > FAR * np.diagonal(found.cov)).any():
+        return None
+    return tuple(np.rint(found.mean).tolist())
 
 
 class _Mapper:

@@ -10,6 +10,11 @@ import pandas as pd
 from csi_lab.study.findings import FEW, Findings, first_few, rows_said
 from csi_lab.study.specification import Study
 
+UNWEIGHTED = (
+    "The design has population sizes but no weights: every respondent counts alike, which is right only for a "
+    "sample in proportion; declare `weights` otherwise."
+)
+
 
 def judge(frame: pd.DataFrame, rows: np.ndarray, study: Study, found: Findings) -> None:
     """What is wrong or must be known: gaps in the design, silent rows, small samples, lonely units.
@@ -44,10 +49,7 @@ def _design(frame: pd.DataFrame, rows: np.ndarray, study: Study, found: Findings
             found.problem(f"empty cells in {name!r} (design.{role})", [where], "Give every row its label")
     strata, psu, population = design.strata, design.primary, next(iter(design.populations), None)
     if population is not None and design.weights is None:
-        found.notes.append(
-            "The design has population sizes but no weights: every respondent counts alike, which is right only for a "
-            "sample in proportion; declare `weights` otherwise."
-        )
+        found.notes.append(UNWEIGHTED)
     if strata in frame and (psu is None or psu in frame):
         units = frame.groupby(strata)[psu].nunique() if psu else frame.groupby(strata).size()
         lonely = [str(label) for label, count in units.items() if count == 1]
