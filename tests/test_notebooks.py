@@ -292,6 +292,15 @@ def test_groups_of_other_rows_than_the_index_are_said_to_be(path, tmp_path):
     assert "that answer its whole model" not in play(path, study=str(whole), draws=50)
 
 
+def test_the_report_counts_no_row_of_weight_zero_as_a_respondent(tmp_path):
+    frame = answers(60).assign(w=[1.0] * 55 + [0.0] * 5).astype(float)
+    frame.loc[[0, 56], "q1"] = np.nan
+    said = play(REPORT, study=str(write_study(tmp_path, frame, design={"weights": "w"})), draws=50)
+    assert "55 respondents" in said
+    assert "most at q1 (1)" in said
+    assert "54 respondents answered everything" in said
+
+
 def test_the_large_report_goes_on_without_a_target(odd):
     assert "The study names no target." in play(LARGE, study=odd["no target"], draws=50)
 

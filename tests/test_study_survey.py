@@ -243,6 +243,26 @@ def test_impossible_answers_and_copies_stay_where_the_study_file_says_so_and_are
     assert loaded.moments(["c"]).n == 12
 
 
+@pytest.mark.parametrize("check", ["", "checks: {duplicate_id: first}\n", "checks: {duplicate_id: keep}\n"])
+def test_a_row_of_weight_zero_repeats_no_interview_and_takes_the_place_of_none(tmp_path: Path, check: str):
+    """A cleaned file, in which copies have weight zero, reads as it was cleaned, wherever the copies stand."""
+    head, *rows = (f"{line},{w}" for line, w in zip(GOOD.splitlines(), ["w", *[2] * 12], strict=True))
+    study = STUDY.replace("design: {", "design: {weights: w, ") + check
+    copies = ["001,n,3,3,3,0", *rows, "002,n,3,3,3,0.0", "002,n,4,4,4,0"]
+    loaded = survey(tmp_path, "\n".join([head, *copies]) + "\n", study=study)
+    assert len(loaded.frame) == 15
+    assert not [note for note in loaded.notes if "met before" in note]
+    assert loaded.moments(["a", "b"]).mean == pytest.approx(survey(tmp_path).moments(["a", "b"]).mean, abs=1e-12)
+
+
+def test_copies_that_count_are_found_among_rows_of_weight_zero(tmp_path: Path):
+    head, *rows = (f"{line},{w}" for line, w in zip(GOOD.splitlines(), ["w", *[2] * 12], strict=True))
+    study = STUDY.replace("design: {", "design: {weights: w, ")
+    text = "\n".join([head, "001,n,3,3,3,0", *rows, "001,n,3,3,3,1"]) + "\n"
+    with pytest.raises(DataError, match="'001' in rows 3, 15"):
+        survey(tmp_path, text, study=study)
+
+
 def test_a_stream_cannot_keep_impossible_answers(tmp_path: Path):
     text = STUDY.replace("FILE", "x.csv").replace(", labels: {十分: 10}", "").replace(', "n/a"', "")
     (tmp_path / "study.yaml").write_text(text + "checks: {outside_scale: keep}\n", encoding="utf-8")

@@ -90,7 +90,10 @@ def _first_of_each_id(table: Table, study: Study, found: Findings) -> tuple[np.n
     ids = texts(table.columns[name])
     if np.any(blank := pd.isna(ids)):
         found.note(f"Rows without an id in {name!r}", [rows_said(table.rows, blank)])
-    again = pd.Series(ids).duplicated().to_numpy() & ~pd.isna(ids)
+    # A row of weight zero is nobody: it repeats no interview and takes the place of none.
+    counts = ~pd.isna(ids) & ~_of_weight_zero(table, study)
+    again = np.zeros(len(ids), dtype=bool)
+    again[counts] = pd.Series(ids[counts]).duplicated().to_numpy()
     if not again.any():
         return ids, everything
     if study.checks.duplicate_id == "first":
@@ -100,7 +103,7 @@ def _first_of_each_id(table: Table, study: Study, found: Findings) -> tuple[np.n
         )
         return ids, np.flatnonzero(~again)
     repeated = list(dict.fromkeys(ids[again]))
-    cases = first_few((f"{value!r} in {rows_said(table.rows, ids == value)}" for value in repeated), "ids")
+    cases = first_few((f"{value!r} in {rows_said(table.rows, (ids == value) & counts)}" for value in repeated), "ids")
     if study.checks.duplicate_id == "keep":
         what = f"Warning, rows whose id in {name!r} was met before count again (checks: duplicate_id: keep)"
         found.note(f"{what}, {again.sum()} in all; csi.cleaning.duplicate_ids finds them", cases)
@@ -111,6 +114,15 @@ def _first_of_each_id(table: Table, study: Study, found: Findings) -> tuple[np.n
     )
     found.problem(f"ids used more than once in {name!r}", cases, remedy)
     return ids, everything
+
+
+def _of_weight_zero(table: Table, study: Study) -> np.ndarray:
+    """Which rows hold the weight 0; what else the column may hold is judged where the weights are read."""
+    column = table.columns.get(study.design.weights or "")
+    if column is None:
+        return np.zeros(len(table.rows), dtype=bool)
+    zero: np.ndarray = classified(column.values, (), {}, study.data.decimal).numbers == 0
+    return zero[column.codes]
 
 
 def _items(
