@@ -320,6 +320,19 @@ def test_ten_times_counts_arrows_and_formative_items():
     assert "weak rule" in str(plan)
 
 
+def test_the_index_of_a_clustered_sample_plans_with_its_design_effect_and_says_so():
+    frame = pd.DataFrame(
+        {"q": np.repeat([0.0, 0, 0, 100, 100, 100], 40), "w": 1.0, "town": np.repeat(np.arange(6), 40)}
+    )
+    sample = csi.replicates(frame, csi.Design(weights="w", psu="town"), items=["q"], draws=200, rng=1)
+    result = csi.index.from_items(frame[["q"]], {"Satisfaction": ["q"]}, (0, 100), replicates=sample)
+    plan = size.index(2.0, result=result)
+    # More than answers from 0 to 100 can vary: no mistake, for one customer tells what the whole town thinks.
+    assert result.se * math.sqrt(240) > 100 / math.sqrt(2)
+    assert plan.exact == pytest.approx(240 * (stats.norm.isf(0.025) * result.se / 2.0) ** 2, rel=1e-9)
+    assert "design effect included" in str(plan)
+
+
 def test_index_margin_on_the_mobile_survey_is_the_design_of_epsi(published):
     """About 250 customers for plus or minus 2 points; 1.8 to 1.9 on these data."""
     survey = csi.load_survey("mobile")

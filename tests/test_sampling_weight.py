@@ -412,6 +412,17 @@ def test_margins_that_add_up_to_different_totals_are_refused(clus1):
         weight.rake(clus1, "pw", {"stype": STYPE, "sch.wide": {"No": 1000, "Yes": 5000}})
 
 
+def test_a_table_of_counts_is_refused_with_the_series_that_it_should_be(clus1):
+    table = clus1.groupby(["stype", "sch.wide"])["pw"].sum().reset_index()
+    remedy = r"table\.set_index\(\['stype', 'sch\.wide'\]\)\['pw'\]"
+    for step in (weight.post_stratify, weight.rake):
+        for given in (table, table.set_index(["stype", "sch.wide"]), [table]):
+            with pytest.raises(SpecError, match=remedy):
+                step(clus1, "pw", given)
+    made = weight.post_stratify(clus1, "pw", table.set_index(["stype", "sch.wide"])["pw"])
+    np.testing.assert_allclose(made.values, clus1["pw"], rtol=1e-12)
+
+
 def test_missing_values_numbers_as_text_and_absent_columns_are_named(clus1):
     holes = clus1.assign(stype=clus1["stype"].where(clus1.index > 1))
     with pytest.raises(DataError, match="'stype' is missing in 2 rows: 0, 1"):

@@ -204,6 +204,12 @@ def test_a_series_of_responses_goes_by_its_index_as_weights_do(cases):
         weight.nonresponse_cells(cases, "w", "area", responded=gaps)
 
 
+def test_a_column_of_too_many_cells_is_refused_with_the_number_of_the_empty_ones(cases):
+    each = cases.assign(own=np.arange(1500))
+    with pytest.raises(DataError, match=rf" and {int((~cases['answered'].astype(bool)).sum()) - 10} more; merge"):
+        weight.nonresponse_cells(each, "w", "own", responded="answered")
+
+
 def test_bad_input_is_refused_with_all_offenders(cases):
     with pytest.raises(DataError, match="1 or True for respondents"):
         weight.nonresponse_cells(cases.assign(answered="yes"), "w", "area", responded="answered")

@@ -216,6 +216,12 @@ def _pairs(margins: Any, what: str) -> list[tuple[Any, Any]]:
     series = [margins] if hasattr(margins, "index") and hasattr(margins, "items") else margins
     if not isinstance(series, Sequence) or isinstance(series, str):
         raise SpecError(f"{what} must map columns to counts per category, got {type(margins).__name__}")
+    if tables := [s for s in series if hasattr(s, "columns")]:
+        *keys, count = map(str, tables[0].reset_index(drop=tables[0].index.names == [None]).columns)
+        raise SpecError(
+            f"{what} must be counts by category, not a table: make it a Series, e.g. of the last column, "
+            f"table.set_index({keys})[{count!r}]"
+        )
     nameless = [k for k, s in enumerate(series) if not hasattr(s, "index") or any(n is None for n in s.index.names)]
     if nameless:
         raise SpecError(

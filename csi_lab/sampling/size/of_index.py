@@ -45,7 +45,8 @@ def index(
         Standard deviation s of the respondents' index, in points; default 15 when no ``result`` is given. See
         :func:`index_sd` for a value from what is known of the items.
     result
-        An index computed before, with its standard error; that and n give :math:`s = se \sqrt{n}`.
+        An index computed before, with its standard error; that and n give :math:`s = se \sqrt{n}`, which holds the
+        design effect of its sample.
     level, deff, response_rate, population
         As in :func:`csi_lab.sampling.size.mean`.
 
@@ -64,7 +65,9 @@ def index(
 
     Notes
     -----
-    A standard error from replicates of a complex design already holds its design effect: leave ``deff`` at 1 then.
+    A standard error from replicates of a complex design already holds its design effect, and so does the standard
+    deviation that follows from it, which may therefore be larger than that of any answers: leave ``deff`` at 1 if the
+    next sample is drawn in the same way.
 
     References
     ----------
@@ -79,7 +82,7 @@ def index(
     >>> known = csi.index.from_items(survey, survey.constructs, survey.bounds, target="Satisfaction")
     >>> print(index(result=known))
     index, 0 to 100 points: n = 209 completed interviews (exact 208.21)
-      margin 2; sd 14.72 (from an index of n = 250); level 95%
+      margin 2; sd 14.72 (se x root of n of an index of n = 250, its design effect included); level 95%
     """
     if sd is not None and result is not None:
         raise SpecError("give sd= or result=, not both: the result has its own standard deviation")
@@ -90,10 +93,11 @@ def index(
         if not isinstance(result, IndexResult):
             raise SpecError(f"result must be an index, e.g. of csi_lab.index.from_items, got {type(result).__name__}")
         sd = float(result.se * math.sqrt(result.n))
-        words = f"{sd:.4g} (from an index of n = {result.n})"
+        words = f"{sd:.4g} (se x root of n of an index of n = {result.n}, its design effect included)"
     elif sd is None:
         sd, words = INDEX_SD, f"{INDEX_SD:g} (usual for an index)"
-    refuse("size of a sample for an index", "" if not is_number(sd) else _impossible("sd", sd, LARGEST_SD, (0, 100)))
+    elif is_number(sd):
+        refuse("size of a sample for an index", _impossible("sd", sd, LARGEST_SD, (0, 100)))
     found = mean(margin, sd, level=level, deff=deff, response_rate=response_rate, population=population)
     from dataclasses import replace
 

@@ -207,7 +207,8 @@ def _by_cells(
     taken = margin.sums(d * answered)
     empty = [c for c, t in zip(labels, taken, strict=True) if not t > 0]
     if empty:
-        raise DataError(f"cells without respondents in {name!r}: {empty[:10]}; merge each with a similar cell")
+        more = f" and {len(empty) - 10} more" if len(empty) > 10 else ""
+        raise DataError(f"cells without respondents in {name!r}: {empty[:10]}{more}; merge each with a similar cell")
     after = _cells_again(d[None], margin, answered)[0]
     count = margin.sums((answered & (d > 0)).astype(float))
     factor = margin.wanted / taken
