@@ -73,11 +73,16 @@ class Block:
 
     @cached_property
     def rows(self) -> np.ndarray:
-        """Answers ``(n, p)`` about the origin, row after row, so that a row is picked up in one go."""
-        answers = np.empty((self.n, len(self.columns)), np.int8 if self.single else np.float64)
+        """Answers ``(n + 1, p + 1)`` about the origin, row after row, so that a row is picked up in one go.
+
+        The last column is 1, so that products hold sums too; the last row is 0 throughout and counts for nothing.
+        """
+        p = len(self.columns)
+        answers = np.ones((self.n + 1, p + 1), np.int8 if self.single else np.float64)
+        answers[self.n] = 0
         # Block by block: what all columns are written into stays in the cache.
         for start in range(0, self.n, BLOCK_ROWS):
-            self._about(start, answers[start : start + BLOCK_ROWS].T)
+            self._about(start, answers[start : min(start + BLOCK_ROWS, self.n), :p].T)
         return answers
 
     def _about(self, start: int, out: np.ndarray) -> None:
@@ -106,7 +111,7 @@ class Block:
             if rows is None:
                 self._about(start, x[:p])
             else:
-                x[:p] = self.rows.take(rows[start:stop], axis=0).T
+                x[:p] = self.rows.take(rows[start:stop], axis=0)[:, :p].T
             if self.w is None:
                 weighted, weight = x, weight + stop - start
             else:
@@ -126,37 +131,28 @@ class Block:
         p, g = len(self.columns), groups
         whole = np.arange(self.n) if rows is None else rows
         size = rng.multinomial(len(whole), np.full(g, 1 / g))
-        # Rows in random order, cut into runs of these sizes; runs are filled up with a row that counts for nothing.
-        order = np.append(whole[rng.permutation(len(whole))], self.n)
-        first = np.cumsum(size) - size
-        weight, sums, products = np.zeros(g), np.zeros((g, p)), np.zeros((g, p, p))
-        deepest, ones = int(size.max(initial=0)), np.ones((1, self.step), self.kind)
+        # Rows in random order, cut into runs of these sizes; runs are filled up with the row that counts for nothing.
+        deepest = int(size.max(initial=0))
+        order = np.full((g, deepest), self.n, dtype=np.int32 if self.n < 2**31 else np.int64)
+        order[np.arange(deepest) < size[:, None]] = whole[rng.permutation(len(whole))]
+        weight, total = size.astype(float) if self.w is None else np.zeros(g), np.zeros((g, p + 1, p))
         for top in range(0, deepest, self.step):
             each = min(self.step, deepest - top)
-            place = np.arange(top, top + each)
             # So many groups at once that their rows stay in the second-level cache.
             wide = max(1, BLOCK_ROWS // each)
             for at in range(0, g, wide):
                 to = slice(at, at + wide)
-                run = np.where(place < size[to, None], first[to, None] + place, len(whole))
-                picked = order[run]
-                x = self.padded.take(picked.ravel(), axis=0).reshape(*picked.shape, p).astype(self.kind, copy=False)
+                picked = order[to, top : top + each]
+                x = self.rows.take(picked, axis=0).astype(self.kind, copy=False)
                 if self.w is None:
-                    sums[to] += (ones[:, :each] @ x)[:, 0]
-                    products[to] += x.transpose(0, 2, 1) @ x
+                    weighted = x
                 else:
-                    w = self.padded_weights[picked][:, :, None]
-                    weight[to] += w.sum(axis=(1, 2))
-                    sums[to] += (np.swapaxes(w, 1, 2) @ x)[:, 0]
-                    products[to] += (x * w).transpose(0, 2, 1) @ x
-        if self.w is None:
-            weight += size
-        return Cell(size, weight, sums, _symmetric(products, self.single))
-
-    @cached_property
-    def padded(self) -> np.ndarray:
-        """The rows ``(n + 1, p)`` and, last, one at the origin."""
-        return np.append(self.rows, np.zeros((1, len(self.columns)), self.rows.dtype), axis=0)
+                    w = self.padded_weights[picked]
+                    weight[to] += w.sum(axis=1)
+                    weighted = x * w[..., None]
+                found = weighted.transpose(0, 2, 1) @ x[..., :p]
+                total[to] = total[to] + found if top else found
+        return Cell(size, weight, total[:, p], _symmetric(total[:, :p], self.single))
 
     @cached_property
     def padded_weights(self) -> np.ndarray:
