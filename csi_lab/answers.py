@@ -92,6 +92,7 @@ def require_numbers(frame: pd.DataFrame) -> None:
     DataError
         With every offending column and its first rows.
     """
+    import pandas as pd
     from pandas.api.types import is_complex_dtype, is_numeric_dtype
 
     problems = []
@@ -104,10 +105,10 @@ def require_numbers(frame: pd.DataFrame) -> None:
         other = np.flatnonzero([not isinstance(v, (str, int, float, np.number)) and not _is_missing(v) for v in values])
         for at, what in ((text, "text"), (other, "dates or other objects")):
             if len(at):
-                example = str(values.iloc[at[0]])
-                problems.append(
-                    f"column {str(column)!r} holds {what} in {len(at)} rows: {_rows(frame, at)}, e.g. {example!r}"
-                )
+                said = f"column {str(column)!r} holds {what} in {len(at)} rows: {_rows(frame, at)}"
+                problems.append(f"{said}, e.g. {str(values.iloc[at[0]])!r}")
+        if len(text) and not len(other) and pd.to_numeric(values.iloc[text], errors="coerce").notna().all():
+            problems[-1] += f"; all of it numbers: frame[{column!r}] = pd.to_numeric(frame[{column!r}])"
         if not len(text) and not len(other) and values.dtype != object and values.notna().any():
             problems.append(f"column {str(column)!r} is of type {values.dtype}")
     if problems:

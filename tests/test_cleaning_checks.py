@@ -42,6 +42,23 @@ def test_every_impossible_answer_is_listed_with_its_problem():
     assert found.table["value"].tolist() == [3, 1, 0, 2]
 
 
+def test_numbers_written_as_text_are_counted_and_the_remedy_leaves_only_the_words(tmp_path):
+    """A column of a CSV file in which one cell holds words is text as a whole."""
+    (tmp_path / "x.csv").write_text("age,q\n34,7\nforty,8\n,5\n120,6\n", encoding="utf-8")
+    frame = pd.read_csv(tmp_path / "x.csv")
+    found = out_of_range(frame, ["age"], bounds=(18, 99))
+    assert found.details["row"].tolist() == [0, 1, 3]
+    (remark,) = found.remarks
+    assert "2 (age 2)" in remark
+    remedy = remark[remark.index("frame['age'] = ") :]
+    exec(remedy, {"frame": frame, "pd": pd})
+    found = out_of_range(frame, ["age"], bounds=(18, 99))
+    assert found.details[["row", "problem"]].to_numpy().tolist() == [[1, "no number"], [3, "above 99"]]
+    assert not found.remarks
+    clean = csi.cleaning.decide(frame, found, csi.cleaning.Rule("set missing")).apply(frame)["age"]
+    np.testing.assert_array_equal(clean, [34.0, np.nan, np.nan, np.nan])
+
+
 def test_dates_are_no_numbers_on_a_scale():
     found = out_of_range(pd.DataFrame({"a": pd.to_datetime(["2024-05-01", None])}), bounds=(1, 10))
     assert found.details["problem"].tolist() == ["no number"]

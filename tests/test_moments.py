@@ -244,3 +244,13 @@ def test_constant_items_are_named_at_any_scale(scale):
     frame = pd.DataFrame({"x": [1.0, 2.0, 3.0], "y": [0.1, 0.1, 0.1]}) * scale
     with pytest.raises(DataError, match=r"\['y'\]"):
         require_variation(Moments.from_frame(frame))
+
+
+def test_text_that_is_all_numbers_is_refused_with_the_line_that_makes_it_numbers():
+    frame = pd.DataFrame({"q": ["7", "8.5", None], "words": ["7", "many", "8"]})
+    with pytest.raises(DataError) as caught:
+        Moments.from_frame(frame)
+    number, word = caught.value.problems
+    assert "pd.to_numeric" not in word
+    exec(number[number.index("frame['q'] = ") :], {"frame": frame, "pd": pd})
+    assert Moments.from_frame(frame[["q"]]).mean.tolist() == [7.75]

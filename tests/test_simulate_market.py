@@ -1129,6 +1129,7 @@ def test_impossible_settings_of_the_fieldwork_are_named(small, settings):
         (lambda m: draw.two_stage(m.register.assign(town=None), towns=2, issued=3, rng=1), r"\['town'\] have gaps"),
         (lambda m: draw.two_stage(m.register.head(0), towns=2, issued=3, rng=1), "no customers"),
         (lambda m: total_change(m.parameters), r"parameters\['market'\]"),
+        (total_change, r"parameters\['market'\]"),
         (
             lambda m: nonresponse.response_probability(
                 pd.DataFrame({"age_group": ["old"], "urban": [True]}), np.zeros(1), m.parameters["survey"]

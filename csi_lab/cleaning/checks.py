@@ -72,7 +72,8 @@ def out_of_range(
     Notes
     -----
     Cells that hold a missing code count as no answer, and a remark says how many there are; it also names codes inside
-    the bounds, where they may hide answers.
+    the bounds, where they may hide answers. Another remark counts numbers that are written as text, as in a column of a
+    CSV file in which some cells hold words, and says how to make them numbers.
 
     Examples
     --------
@@ -89,7 +90,7 @@ def out_of_range(
     """
     people = respondents(data, items, weights)
     low, high = limits(data, bounds, people.items)
-    codes, coded, hidden = _codes_of(missing_codes, people.items), {}, []
+    codes, coded, hidden, written = _codes_of(missing_codes, people.items), {}, [], {}
     found = np.zeros((people.n, len(people.items)), dtype=bool)
     words = np.full(found.shape, "", dtype=object)
     given = np.zeros(people.n, dtype=bool)
@@ -105,6 +106,8 @@ def out_of_range(
             hidden += [f"{c:g} of {item}" for c in numbers if low[j] <= c <= high[j]]
             x, text, missing = np.where(code, np.nan, x), text & ~code, missing | code
         given |= ~missing
+        if text.any() and (k := _numbers_in_text(people.frame[item][text])):
+            written[item] = k
         problems = {f"below {low[j]:g}": x < low[j], f"above {high[j]:g}": x > high[j], "no number": text}
         if whole:
             problems["not a whole number"] = ~np.isnan(x) & (x != np.rint(x))
@@ -116,6 +119,13 @@ def out_of_range(
     if any(coded.values()):
         each = [f"{item} {k}" for item, k in coded.items() if k]
         remarks.append(f"missing codes count as no answer: {sum(coded.values())} ({shortened(each)})")
+    if written:
+        first, each = next(iter(written)), [f"{item} {k}" for item, k in written.items()]
+        remarks.append(
+            f"numbers written as text count as text: {sum(written.values())} ({shortened(each)}); to have them judged "
+            f"as numbers and only the rest as text, column by column: frame[{first!r}] = "
+            f"pd.to_numeric(frame[{first!r}], errors='coerce').astype(object).fillna(frame[{first!r}])"
+        )
     if hidden:
         remarks.append(f"missing codes inside the bounds, where they may hide answers: {shortened(hidden)}")
     return flags(
@@ -170,6 +180,14 @@ def _numbers_and_text(column: pd.Series) -> tuple[np.ndarray, np.ndarray, np.nda
     known = number & ~missing
     x[known] = [float(v) for v in column[known]]
     return x, ~number & ~missing, missing
+
+
+def _numbers_in_text(cells: pd.Series) -> int:
+    """How many of these cells are texts that read as numbers."""
+    import pandas as pd
+
+    words = cells[[isinstance(v, str) for v in cells]].astype(str)
+    return int(pd.to_numeric(words, errors="coerce").notna().sum())
 
 
 @dataclass(frozen=True)

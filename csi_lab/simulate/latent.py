@@ -102,7 +102,7 @@ def total_change(parameters: Mapping[str, Any]) -> pd.DataFrame:
     >>> total_change(truth.load("market")).loc[(3, "B"), ["VAL", "SAT"]].round(3).to_dict()
     {'VAL': 0.249, 'SAT': 0.191}
     """
-    if "waves" not in parameters:
+    if not isinstance(parameters, Mapping) or "waves" not in parameters:
         raise SpecError("total_change needs the section `market` of the truth: parameters['market']")
     waves = range(len(parameters["waves"]["years"]))
     operators = list(parameters["operators"])
