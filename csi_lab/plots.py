@@ -211,7 +211,16 @@ def index_bars(
     labels: Mapping[str, str] | None = None,
     xlabel: str = "index, 0 to 100 points",
 ) -> Axes:
-    """Indices of constructs as bars on the 0-100 scale; see :func:`bars`."""
+    """Indices of constructs as bars on the 0-100 scale; parameters and errors as in :func:`bars`.
+
+    Examples
+    --------
+    >>> import csi_lab as csi
+    >>> survey = csi.load_survey("mobile")
+    >>> found = csi.index.from_fit(csi.sem.pls(survey), bounds=survey.bounds)
+    >>> index_bars(found.table, highlight="Satisfaction").get_xlabel()
+    'index, 0 to 100 points'
+    """
     return bars(table, xlabel=xlabel, limits=(0, 108), highlight=highlight, ax=ax, labels=labels)
 
 

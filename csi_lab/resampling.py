@@ -225,7 +225,10 @@ def replicates(
     items
         The items; default all of the survey, or all columns of the frame that are not design columns.
     weights
-        Sampling weights of a DataFrame as an array or Series, instead of a design column.
+        Sampling weights of a DataFrame as an array or Series, instead of a design column; or
+        :class:`~csi_lab.sampling.weight.adjustment.AdjustedWeights`, which take the place of the design's. They are
+        held fixed in the draws, unless ``replicate_weights`` were made with them
+        (:func:`csi_lab.sampling.estimate.replicate_weights`).
     draws
         Number of replicates (a jackknife has as many as units).
     rng
@@ -236,7 +239,7 @@ def replicates(
         ``(draws, n)`` row numbers from 0, to repeat the resamples of other software.
     replicate_weights
         ``(draws, n)`` weights of every row, as published with some surveys; treated as a bootstrap. Draws that are NaN
-        throughout are left out and counted.
+        throughout are left out and counted. Degrees of freedom are those of the design: without one, rows minus 1.
     missing
         ``"listwise"``: rows with a missing item are left out, their PSUs stay; ``"raise"`` refuses them; ``"em"`` and
         ``"mean"``: answers are completed anew in every replicate (:func:`csi_lab.incomplete.completed_moments`); draws
@@ -344,6 +347,12 @@ def require_draws(draws: Any, least: int = 2) -> None:
     ------
     SpecError
         With the least number.
+
+    Examples
+    --------
+    >>> require_draws(20.0)
+    Traceback (most recent call last):
+    csi_lab.errors.SpecError: draws=20.0: a whole number of at least 2 is needed, 1,000 or more for a report
     """
     if not is_whole(draws) or draws < least:
         raise SpecError(f"draws={draws!r}: a whole number of at least {least} is needed, 1,000 or more for a report")
@@ -408,6 +417,12 @@ def require_same_sample(theirs: Moments, mine: Moments) -> None:
     ------
     DataError
         With the rows used on either side.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"q1": [7, 9, 8, 10], "q2": [6, 9, 9, 10]})
+    >>> require_same_sample(replicates(frame, draws=10).point, Moments.from_frame(frame))
     """
     # Rounding is small beside an item's spread, and beside its mean where it does not vary.
     size = mine.sd + 1e-8 * np.abs(mine.mean)
@@ -433,13 +448,13 @@ def _source(
         design = getattr(data, "design", Design())
     if not isinstance(design, Design):
         raise SpecError(f"design must be a csi.Design(weights=..., strata=..., psu=...), got {type(design).__name__}")
+    if hasattr(weights, "aligned"):
+        # Here all columns are at hand by which adjusted weights know their rows. They were made from the design's.
+        design, weights = replace(design, weights=None), weights.aligned(frame)
     if weights is not None and design.weights is not None:
         raise SpecError(f"weights are given twice: weights= and the design column {design.weights!r}")
     if isinstance(weights, str):
         design, weights = replace(design, weights=weights), None
-    elif hasattr(weights, "aligned"):
-        # Here all columns are at hand by which adjusted weights know their rows.
-        weights = weights.aligned(frame)
     absent = [c for c in design.columns if c not in frame.columns]
     if absent:
         raise DataError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 import os
 import re
@@ -305,3 +307,23 @@ def test_notebook_hook_strips_the_run_and_keeps_the_results(tmp_path):
     stored = json.loads(path.read_text(encoding="utf-8"))
     assert stored["cells"] == [{**cell, "metadata": {"tags": ["parameters"]}}]
     assert "papermill" not in stored["metadata"]
+
+
+PUBLIC = (
+    "csi_lab", "csi_lab.sem", "csi_lab.reliability", "csi_lab.validity", "csi_lab.factors", "csi_lab.index",
+    "csi_lab.rates", "csi_lab.polychoric", "csi_lab.intervals", "csi_lab.resampling", "csi_lab.moments",
+    "csi_lab.plots", "csi_lab.cleaning", "csi_lab.sampling.size", "csi_lab.sampling.select",
+    "csi_lab.sampling.weight", "csi_lab.sampling.estimate", "csi_lab.sampling.mode", "csi_lab.sampling.fieldwork",
+    "csi_lab.sampling.response", "csi_lab.sampling.error_budget", "csi_lab.scaleout", "csi_lab.simulate",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("room", PUBLIC)
+def test_every_public_function_has_an_example_that_runs(room):
+    """Examples are doctests of the same run, so that those which stand there are those which work."""
+    module = importlib.import_module(room)
+    listed = getattr(module, "__all__", None)
+    own = [n for n, o in vars(module).items() if not n.startswith("_") and getattr(o, "__module__", "") == room]
+    functions = {n: getattr(module, n) for n in listed or own if inspect.isfunction(getattr(module, n))}
+    assert functions or listed
+    assert [n for n, f in functions.items() if ">>>" not in (inspect.getdoc(f) or "")] == []

@@ -74,6 +74,15 @@ def write(market: Market, folder: str | Path, *, register: Register | None = "cs
         If the folder is not empty or cannot be written, or parquet is asked for without pyarrow.
     DataError
         If the market is too small for its tables.
+
+    Examples
+    --------
+    >>> import csi_lab as csi
+    >>> market = csi.simulate.make_market(customers=6_000)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = write(market, f"{folder}/market", register=None)
+    >>> [file.name for file in files if file.name.startswith("t")]
+    ['totals.csv', 'truth.yaml']
     """
     target = Path(folder).expanduser()
     if register not in ("csv", "parquet", None):
