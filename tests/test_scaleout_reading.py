@@ -359,3 +359,26 @@ def test_an_empty_name_is_not_the_folder_one_happens_to_be_in(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="no such file or folder"):
         scan("", ["q1"])
+
+
+def test_files_of_the_same_name_are_told_apart_by_their_folders(tmp_path):
+    """Writers of partitioned tables call every file alike."""
+    for year in (2021, 2022, 2023):
+        folder = tmp_path / "a" / f"wave={year}"
+        folder.mkdir(parents=True)
+        small().to_parquet(folder / "part-0.parquet", row_group_size=20)
+    damaged = tmp_path / "a" / "wave=2022" / "part-0.parquet"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:-100])
+    files = [str(path) for path in sorted((tmp_path / "a").rglob("*.parquet"))]
+    for source in (tmp_path / "a", str(tmp_path / "a" / "*" / "*.parquet"), files):
+        [problem] = problems_of(lambda given=source: scan(given, ITEMS))
+        assert problem.startswith("wave=2022/part-0.parquet: ")
+    data = ds.dataset(files[::2], format="parquet")
+    small().assign(q1=["word"] * 60).to_parquet(files[2])
+    with pytest.raises(DataError, match="^wave=2023/part-0.parquet, row group 0"):
+        moments(data, ITEMS)
+    damaged.write_bytes(whole)
+    assert "wave=2023/part-0.parquet: 'q1' holds text, in wave=2021/part-0.parquet numbers" in problems_of(
+        lambda: scan(tmp_path / "a", ITEMS)
+    )

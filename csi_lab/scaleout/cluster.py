@@ -141,8 +141,9 @@ def connected(client: Any = None, workers: int | None = None) -> Iterator[Any]:
     elif workers is not None and workers < 1:
         raise SpecError(f"workers={workers!r}: one or more are needed")
     else:
-        # On a busy machine workers take their time to end, which is no news and would be stored in a report.
-        quiet = {"silence_logs": logging.ERROR, "dashboard_address": ":0"}
+        # Errors of a part reach the caller; said by workers too, or by workers that take their time to end, they would
+        # be stored in a report.
+        quiet = {"silence_logs": logging.CRITICAL, "dashboard_address": ":0"}
         with (
             LocalCluster(n_workers=workers, processes=True, threads_per_worker=1, **quiet) as cluster,
             Client(cluster) as own,

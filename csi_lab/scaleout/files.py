@@ -44,6 +44,11 @@ class Listing:
     root: Path | None = None
     beside: tuple[str, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """For each file its name in messages: in folders such as ``wave=2024`` files often have all the same name."""
+        return tuple(shown_file(file, base) for file, base in zip(self.files, self.bases, strict=True))
+
     def require_unchanged(self) -> None:
         """Refuse files that were changed or removed since they were listed.
 
@@ -53,14 +58,14 @@ class Listing:
             With all of them.
         """
         problems = []
-        for file, stamp in zip(self.files, self.stamps, strict=True):
+        for file, name, stamp in zip(self.files, self.names, self.stamps, strict=True):
             try:
                 now = _stamp(file)
             except OSError:
-                problems.append(f"{file.name}: no longer there")
+                problems.append(f"{name}: no longer there")
                 continue
             if now != stamp:
-                problems.append(f"{file.name}: changed, {stamp[0]} bytes then and {now[0]} now")
+                problems.append(f"{name}: changed, {stamp[0]} bytes then and {now[0]} now")
         if problems:
             head = "files of answers are no longer those that were listed; open the survey again"
             raise DataError(listed(problems, head), problems)
@@ -117,7 +122,7 @@ def listing_of(source: Any) -> Listing:
         head = f"{shown_source(source)} holds what may be answers but cannot be read as such"
         raise DataError(listed(problems, head), problems)
     real = Counter(os.path.realpath(file) for file, _ in files)
-    twice = sorted({file.name for file, _ in files if real[os.path.realpath(file)] > 1})
+    twice = sorted({shown_file(file, base) for file, base in files if real[os.path.realpath(file)] > 1})
     if twice:
         raise DataError(f"files are given twice, by themselves or by links: {twice}; their rows would count twice")
     kinds = {file.suffix.lower() for file, _ in files}
@@ -162,21 +167,22 @@ def _inside(folder: Path, beside: list[str], problems: list[str]) -> list[Path]:
     for place, folders, names in os.walk(folder, onerror=unread):
         # Hidden ones and _SUCCESS, _metadata and the like are notes of the program that wrote the files.
         folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
+        links = [path for name in folders if (path := Path(place) / name).is_symlink()]
         problems += [
-            f"{name}: a link to a folder, which is not followed; give that folder in a list"
-            for name in folders
-            if (Path(place) / name).is_symlink()
+            f"{shown_file(path, folder)}: a link to a folder, which is not followed; give that folder in a list"
+            for path in links
         ]
         for name in (n for n in names if not n.startswith((".", "_"))):
             path = Path(place) / name
+            shown = shown_file(path, folder)
             if not path.exists():
-                problems.append(f"{name}: a link to nothing; mend or remove it")
+                problems.append(f"{shown}: a link to nothing; mend or remove it")
             elif path.suffix.lower() in FORMATS:
                 files.append(path)
             elif remedy := _misnamed(path):
-                problems.append(f"{name}: {remedy}")
+                problems.append(f"{shown}: {remedy}")
             else:
-                beside.append(name)
+                beside.append(shown)
     return sorted(files)
 
 
@@ -212,6 +218,17 @@ def _stamps(files: Sequence[Path]) -> list[tuple[int, int]]:
     if problems:
         raise DataError(listed(problems, "files that cannot be read"), problems)
     return stamps
+
+
+def shown_file(file: Path, base: Path | None) -> str:
+    """A file in a message: its place below the source, or its name where it is the source.
+
+    Examples
+    --------
+    >>> shown_file(Path("/answers/wave=2024/part-0.parquet"), Path("/answers"))
+    'wave=2024/part-0.parquet'
+    """
+    return file.relative_to(base).as_posix() if base is not None else file.name
 
 
 def shown_source(source: Any) -> str:

@@ -68,13 +68,13 @@ class Form:
             raise SpecError(listed(problems, "this Form cannot be used"), problems)
 
 
-def form_of(file: Path, form: Form) -> tuple[dict[str, str], int]:
+def form_of(file: Path, form: Form, shown: str) -> tuple[dict[str, str], int]:
     """The columns of a file with the kind of their values, and the number of its parts.
 
     Raises
     ------
     DataError
-        If it cannot be read; it is named.
+        If it cannot be read; it is named as ``shown``.
     """
     import pyarrow as pa
     import pyarrow.ipc
@@ -97,10 +97,10 @@ def form_of(file: Path, form: Form) -> tuple[dict[str, str], int]:
             _require_closed(str(file), form, stat.st_size, stat.st_mtime_ns)
             return dict.fromkeys(reader.schema.names, "unknown"), 1
     except DataError as error:
-        raise DataError(f"{file.name}: {error}") from None
+        raise DataError(f"{shown}: {error}") from None
     except (pa.ArrowException, OSError, UnicodeError, LookupError) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise DataError(f"{file.name}: {said}") from error
+        raise DataError(f"{shown}: {said}") from error
 
 
 def batches_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ import numpy as np
 
 from csi_lab.answers import require_columns
 from csi_lab.errors import CsiLabWarning, DataError, SpecError, listed
-from csi_lab.scaleout.files import Listing, listing_of, shown_source
+from csi_lab.scaleout.files import Listing, listing_of, shown_file, shown_source
 from csi_lab.scaleout.readers import FORMATS, Form, batches_of, encoding_of, form_of, require_distinct
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Part:
         Columns that the folder's name gives, with their value.
     held
         A pyarrow Table, or the fragment of a pyarrow Dataset and its schema.
+    shown
+        The file in messages; ``""`` for a table.
     """
 
     place: tuple[int, int]
@@ -51,13 +54,13 @@ class Part:
     form: Form = field(default_factory=Form)
     given: tuple[tuple[str, str | None], ...] = ()
     held: Any = None
+    shown: str = ""
 
     @property
     def name(self) -> str:
         """File and row group, for messages."""
-        path = self.path or getattr(self.held[0] if isinstance(self.held, tuple) else None, "path", "")
-        group = f", row group {self.place[1]}" if path.endswith(".parquet") else ""
-        return f"{Path(path).name}{group}" if path else "the table"
+        group = f", row group {self.place[1]}" if self.shown.lower().endswith(".parquet") else ""
+        return f"{self.shown}{group}" or "the table"
 
     def batches(self, columns: Sequence[str], numbers: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
         """The rows, some at a time, with the columns asked for.
@@ -179,7 +182,7 @@ def remarks_on(listing: Listing, form: Form) -> list[str]:
     if listing.beside:
         found.append(f"Files of another kind beside the answers were left aside: {_few(listing.beside)}.")
     if form.encoding is None and FORMATS[listing.files[0].suffix.lower()] == "csv":
-        other = [file.name for file in listing.files if encoding_of(file) != "utf-8"]
+        other = [name for file, name in zip(listing.files, listing.names, strict=True) if encoding_of(file) != "utf-8"]
         if other:
             found.append(
                 f"Files that are not UTF-8 were read as GB18030: {_few(other)}; if texts look wrong, name the encoding."
@@ -201,11 +204,11 @@ def _of_files(listing: Listing, columns: Sequence[str], form: Form) -> list[Part
     met: set[str] = set()
     names: list[str] = []
     lacking: dict[str, list[str]] = {}
-    for number, (file, base) in enumerate(zip(listing.files, listing.bases, strict=True)):
+    for number, (file, base, shown) in enumerate(zip(listing.files, listing.bases, listing.names, strict=True)):
         given = _given(file, base)
         inside = dict(given)
         try:
-            held, groups = form_of(file, form)
+            held, groups = form_of(file, form, shown)
             own = form
             if FORMATS[file.suffix.lower()] == "csv" and form.encoding is None:
                 own = replace(form, encoding=encoding_of(file))
@@ -215,23 +218,23 @@ def _of_files(listing: Listing, columns: Sequence[str], form: Form) -> list[Part
         names = names or [*held, *(name for name in inside if name not in held)]
         met |= {c for c in columns if c in held or c in inside}
         if absent := [c for c in columns if c not in held and c not in inside]:
-            lacking[file.name] = absent
-            problems.append(f"{file.name}: no column {', '.join(map(repr, absent))}")
+            lacking[shown] = absent
+            problems.append(f"{shown}: no column {', '.join(map(repr, absent))}")
         for name in (c for c in columns if c in held):
             if name in inside:
                 folder = f"{name}={inside[name] if inside[name] is not None else NO_VALUE}"
-                problems.append(f"{file.name}: {name!r} is a column of the file and of its folder {folder}; keep one")
+                problems.append(f"{shown}: {name!r} is a column of the file and of its folder {folder}; keep one")
                 continue
             kind = held[name]
-            where, elsewhere = first.setdefault(name, (file.name, kind))
+            where, elsewhere = first.setdefault(name, (shown, kind))
             if "unknown" not in (kind, elsewhere) and kind != elsewhere:
-                problems.append(f"{file.name}: {name!r} holds {kind}, in {where} {elsewhere}")
-        found += [Part((number, group), str(file), own, given) for group in range(groups)]
+                problems.append(f"{shown}: {name!r} holds {kind}, in {where} {elsewhere}")
+        found += [Part((number, group), str(file), own, given, shown=shown) for group in range(groups)]
     absent = [c for c in columns if c not in met]
-    shown = shown_source(listing.root or (listing.files[0] if len(listing.files) == 1 else list(listing.files)))
+    source = shown_source(listing.root or (listing.files[0] if len(listing.files) == 1 else list(listing.files)))
     if absent and names:
         # What no file has is said once.
-        nowhere = f"columns not in {shown}: {absent}; it has {names[:12]}"
+        nowhere = f"columns not in {source}: {absent}; it has {names[:12]}"
         if not damaged:
             raise DataError(nowhere)
         problems = [nowhere, *(p for p in problems if not any(p.startswith(f"{f}: no column") for f in lacking))]
@@ -241,7 +244,7 @@ def _of_files(listing: Listing, columns: Sequence[str], form: Form) -> list[Part
     if problems:
         raise DataError(listed(problems, "files with another form than the rest"), problems)
     if not found:
-        raise DataError(f"{shown} holds no rows")
+        raise DataError(f"{source} holds no rows")
     return found
 
 
@@ -278,9 +281,14 @@ def _of_dataset(dataset: ds.Dataset, columns: Sequence[str]) -> list[Part]:
             f"the Dataset cannot be cut into parts ({_first_line(error)}); give the Dataset without filter or "
             "projection, and choose rows by giving only their files, or a Table of them"
         ) from error
-    for number, fragment in enumerate(fragments):
+    paths = [Path(getattr(fragment, "path", "")) for fragment in fragments]
+    base = Path(os.path.commonpath([path.parent for path in paths])) if paths else None
+    for number, (fragment, path) in enumerate(zip(fragments, paths, strict=True)):
         pieces = list(fragment.split_by_row_group()) if hasattr(fragment, "split_by_row_group") else [fragment]
-        parts += [Part((number, group), held=(piece, dataset.schema)) for group, piece in enumerate(pieces)]
+        shown = shown_file(path, base) if path.name else ""
+        parts += [
+            Part((number, group), held=(piece, dataset.schema), shown=shown) for group, piece in enumerate(pieces)
+        ]
     if not parts:
         raise DataError("the Dataset holds no rows")
     return parts
