@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from made_studies import answers, write_study
 from test_runner import write
 
 from csi_lab import __version__
@@ -182,6 +183,26 @@ def test_check_prints_what_was_understood(csi_lab):
     assert "7 constructs, 24 items, 12 paths" in out
     assert "CUSA1" in out
     assert "Satisfaction =~" in out
+
+
+def test_check_reads_a_folder_of_files_in_a_stream(csi_lab, tmp_path):
+    study = write_study(tmp_path / "s", answers(120), data={"file": "rows/"})
+    (study / "rows").mkdir()
+    (study / "answers.csv").rename(study / "rows" / "a.csv")
+    code, _, err = csi_lab("check", study)
+    assert code == 1
+    assert "csi-lab check and report with --engine local" in err
+    code, out, err = csi_lab("check", study, "--engine", "local")
+    assert (code, err) == (0, "")
+    assert "120 rows read in a stream from 1 file" in out
+    assert "Satisfaction =~" in out
+    for wrong, words in (
+        (("--engine", "spark"), "use local or dask"),
+        (("--scheduler", "x:1"), "belongs to the engine"),
+    ):
+        code, _, err = csi_lab("check", study, *wrong)
+        assert code == 1
+        assert words in err
 
 
 def test_check_prints_every_problem(csi_lab, tmp_path):

@@ -37,6 +37,13 @@ Jobs = Annotated[
     int | None, typer.Option("--jobs", "-j", min=1, help="Notebooks at a time.", show_default="processors")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Run again although nothing changed.")]
+Engine = Annotated[
+    str | None,
+    typer.Option("--engine", help="local or dask: read the answers in a stream, for files larger than memory."),
+]
+Scheduler = Annotated[
+    str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Dask scheduler; else one is started here.")
+]
 
 
 def _version(wanted: bool) -> None:
@@ -95,19 +102,29 @@ def list_lessons() -> None:
             typer.echo(f"    -p {parameter.name}={value}" + (f"  {parameter.help}" if parameter.help else ""))
 
 
-@app.command(epilog="Examples:  csi-lab check mobile  ·  csi-lab check my/study.yaml --language zh")
+@app.command(
+    epilog="Examples:  csi-lab check mobile  ·  csi-lab check my/study.yaml --language zh  ·  csi-lab check panel "
+    "--engine local"
+)
 def check(
     study: Annotated[str, typer.Argument(help="Shipped study, or path of a study file or folder.")],
     language: Annotated[str | None, typer.Option("--language", "-l", help="Language of the labels.")] = None,
+    engine: Engine = None,
+    scheduler: Scheduler = None,
 ) -> None:
     """Load a study and its answers; print what was understood, or every problem."""
     from rich.console import Console
     from rich.table import Table
 
+    from csi_lab.course.runner import requested_engine
     from csi_lab.course.studies import require_language
-    from csi_lab.study.survey import load_survey
+    from csi_lab.scaleout import StreamedSurvey, open_survey
+    from csi_lab.study.survey import Survey, load_survey
 
-    survey = load_survey(study)
+    asked = requested_engine(engine, scheduler)
+    survey: Survey | StreamedSurvey
+    with _interruptible():
+        survey = load_survey(study) if asked is None else open_survey(study, engine=asked, client=scheduler)
     require_language(survey, language)
     typer.echo(str(survey))
     frame = survey.to_frame(language).reset_index()
@@ -134,7 +151,7 @@ def _cell(column: str, value: Any) -> str:
         return str(value)
     return (
         f"{value:.1%}"
-        if column in ("floor", "ceiling")
+        if column in ("floor", "ceiling", "bottom_box", "top_box")
         else f"{value:.2f}"
         if column in ("mean", "sd")
         else f"{value:g}"
@@ -169,13 +186,8 @@ def report(
     ] = None,
     parameter: Values = None,
     force: Force = False,
-    engine: Annotated[
-        str | None,
-        typer.Option("--engine", help="local or dask: read the answers in a stream, for files larger than memory."),
-    ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Dask scheduler; else one is started here.")
-    ] = None,
+    engine: Engine = None,
+    scheduler: Scheduler = None,
 ) -> None:
     """Analyse a study: executed notebook, HTML report without code, tables as CSV and xlsx."""
     from csi_lab.course import runner

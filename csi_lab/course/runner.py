@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from csi_lab.course import manifest as manifests
 from csi_lab.course import notebook as notebooks
@@ -236,10 +236,7 @@ def requested_report(
         raise SpecError(
             f"parameter {own[0]!r} is set by the report itself; give the study and the folder to the report"
         )
-    if engine not in (None, "local", "dask"):
-        raise SpecError(f"engine: {engine!r} is unknown; use local or dask")
-    if scheduler is not None and engine != "dask":
-        raise SpecError("a scheduler belongs to the engine dask; give both, or neither")
+    requested_engine(engine, scheduler)
     streamed = {} if engine is None else {"engine": engine, "scheduler": scheduler or ""}
     twice = [name for name in streamed if name in (parameters or {})]
     if twice:
@@ -248,6 +245,26 @@ def requested_report(
     path = Path(notebook) if notebook else shipped("notebooks") / "analysis" / own_notebook
     given = {**(parameters or {}), **streamed, "study": study, TABLES: TABLES}
     return prepare([path], given, hide_code=True, tables=True)
+
+
+def requested_engine(engine: str | None, scheduler: str | None = None) -> Literal["local", "dask"] | None:
+    """The engine that reads a study in a stream; ``None``: the study is read into memory.
+
+    Raises
+    ------
+    SpecError
+        If it is unknown, or a scheduler is given to another one than Dask.
+
+    Examples
+    --------
+    >>> requested_engine("local")
+    'local'
+    """
+    if engine not in (None, "local", "dask"):
+        raise SpecError(f"engine: {engine!r} is unknown; use local or dask")
+    if scheduler is not None and engine != "dask":
+        raise SpecError("a scheduler belongs to the engine dask; give both, or neither")
+    return engine  # type: ignore[return-value]
 
 
 def _run_jobs(

@@ -31,7 +31,7 @@ def read_table(path: Path, data: DataFile, wanted: Collection[str], shown: str) 
     if not there_is and (path.is_dir() or "*" in path.name):
         raise DataError(
             f"{shown}: several files, which are read in a stream and not into memory: use "
-            "csi.scaleout.open_survey(...), or csi-lab report with --engine local"
+            "csi.scaleout.open_survey(...), or csi-lab check and report with --engine local"
         )
     if not there_is:
         beside = sorted(p.name for p in path.parent.glob("*") if p.is_file()) if path.parent.is_dir() else []
