@@ -376,7 +376,7 @@ def test_files_of_the_same_name_are_told_apart_by_their_folders(tmp_path):
         assert problem.startswith("wave=2022/part-0.parquet: ")
     data = ds.dataset(files[::2], format="parquet")
     small().assign(q1=["word"] * 60).to_parquet(files[2])
-    with pytest.raises(DataError, match="^wave=2023/part-0.parquet, row group 0"):
+    with pytest.raises(DataError, match=r"^wave=2023/part-0\.parquet, row group 0"):
         moments(data, ITEMS)
     damaged.write_bytes(whole)
     assert "wave=2023/part-0.parquet: 'q1' holds text, in wave=2021/part-0.parquet numbers" in problems_of(
