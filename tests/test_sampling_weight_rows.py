@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import REFERENCE, read_reference
+from scipy import stats
 
 import csi_lab as csi
 from csi_lab import CsiLabWarning, DataError, Design, EstimationError, SpecError
@@ -195,3 +196,65 @@ def test_no_draw_with_a_solution_is_an_error():
     made = weight.post_stratify(frame, "w", {"area": {str(k): 3 for k in range(8)}})
     with pytest.raises(EstimationError, match="no solution in 50 of 50 draws"):
         estimate.replicate_weights(frame, Design(weights="w", psu="town"), made, draws=50, rng=1)
+
+
+@pytest.fixture(scope="module")
+def raked():
+    """Respondents of towns in two provinces, whose weights were raked to counts that the sample does not have."""
+    rng = np.random.default_rng(11)
+    town = np.repeat(np.arange(20), 12)
+    level = rng.normal(size=20)[town]
+    frame = pd.DataFrame({"province": np.where(town < 10, "n", "s"), "town": town, "w": rng.uniform(1, 3, 240)})
+    frame["sex"] = rng.choice(["f", "m"], 240)
+    for item in ("q1", "q2", "q3"):
+        frame[item] = np.clip(np.rint(6 + level + rng.normal(size=240)), 1, 10)
+    frame.loc[:5, "q1"] = np.nan
+    design = Design(weights="w", strata="province", psu="town")
+    made = weight.rake(frame, "w", {"sex": {"f": 300, "m": 180}})
+    drawn = estimate.replicate_weights(frame, design, made, draws=400, rng=3)
+    return frame, design, made, drawn
+
+
+def test_adjusted_weights_take_the_place_of_the_designs_in_replicates_which_keep_its_degrees_of_freedom(raked):
+    frame, design, made, drawn = raked
+    found = csi.replicates(frame, design, items=["q2"], weights=made, replicate_weights=drawn)
+    assert found.df == 20 - 2
+    wanted = estimate.mean(frame, "q2", design, weights=made)
+    assert found.point.mean[0] == pytest.approx(wanted.value, rel=1e-12)
+    # 400 draws: a relative error of 1 / sqrt(800) of the standard error.
+    spread = found.interval(lambda moments: moments.mean[..., 0], kind="normal")
+    assert spread.se == pytest.approx(wanted.se, rel=4.5 / np.sqrt(800))
+    assert spread.high - spread.low == pytest.approx(2 * stats.t.isf(0.025, 18) * spread.se, rel=1e-9)
+    held = csi.replicates(frame, design, items=["q2"], weights=made, draws=50)
+    assert held.point.mean[0] == pytest.approx(wanted.value, rel=1e-12)
+    with pytest.raises(SpecError, match="weights are given twice"):
+        csi.replicates(frame, design, items=["q2"], weights=np.ones(240))
+
+
+def test_the_index_of_a_frame_takes_case_weights_of_every_kind(raked):
+    frame, design, made, drawn = raked
+    blocks, w = {"Satisfaction": ["q1", "q2"], "Value": ["q3"]}, made.to_series()
+    found = csi.index.from_items(frame, blocks, (1, 10), case_weights=made)
+    for name, block in blocks.items():
+        there = frame[block].notna().all(axis=1)
+        score = (frame.loc[there, block].mean(axis=1) - 1) / 9 * 100
+        assert found.table.loc[name, "estimate"] == pytest.approx(np.average(score, weights=w[there]), rel=1e-12)
+        assert "se" not in found.table or np.isnan(found.table.loc[name, "se"])
+    for kind in (w, w.sample(frac=1, random_state=1), w.tolist()):
+        again = csi.index.from_items(frame, blocks, (1, 10), case_weights=kind)
+        pd.testing.assert_frame_equal(again.table, found.table)
+    # Multiplying weights changes nothing; a row of weight zero is nobody, whatever it holds.
+    more = pd.concat([frame.assign(r=7 * w), frame.head(3).assign(r=0.0, q2=99)], ignore_index=True)
+    again = csi.index.from_items(more, blocks, (1, 10), case_weights="r")
+    np.testing.assert_allclose(again.table["estimate"], found.table["estimate"], rtol=1e-12)
+    for name, block in blocks.items():
+        sample = csi.replicates(frame, design, items=block, weights=made, replicate_weights=drawn)
+        one = csi.index.from_items(frame, {name: block}, (1, 10), case_weights=made, replicates=sample, kind="normal")
+        assert one.table.loc[name, "estimate"] == pytest.approx(found.table.loc[name, "estimate"], rel=1e-12)
+        assert one.table.loc[name, "se"] > 0
+    with pytest.raises(DataError, match="other rows or weights"):
+        csi.index.from_items(frame, {"Value": ["q3"]}, (1, 10), replicates=sample)
+    with pytest.raises(DataError, match="belong to 240 rows"):
+        csi.index.from_items(frame.head(100), blocks, (1, 10), case_weights=made)
+    with pytest.raises(DataError, match="brings"):
+        csi.index.from_items(csi.load_survey("mobile"), {"S": ["CUSA1"]}, (1, 10), case_weights=np.ones(250))

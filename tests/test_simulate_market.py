@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import csi_lab as csi
 from csi_lab.course.cli import app
 from csi_lab.errors import CsiLabError, DataError, SpecError
+from csi_lab.sampling import select
 from csi_lab.simulate import answers as answering
 from csi_lab.simulate import assembly, bounds, draw, iceberg, nonresponse, ranges, truth
 from csi_lab.simulate.columns import codebook
@@ -1094,6 +1095,14 @@ def test_a_market_of_one_customer_is_possible():
 def test_unknown_customers_are_named(small, chosen, words):
     with pytest.raises(DataError, match=words):
         small.survey(chosen)
+
+
+def test_a_drawn_sample_is_interviewed_as_its_customers_are(small):
+    sample = select.simple_random(small.register, 60, 1)
+    for wave in (0, 3):
+        pd.testing.assert_frame_equal(
+            small.survey(sample, wave=wave), small.survey(sample.frame["customer"], wave=wave)
+        )
 
 
 def test_a_sample_without_customer_column_says_what_is_needed(small):

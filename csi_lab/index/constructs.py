@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import stdtrit
 
+from csi_lab.answers import split_weights
 from csi_lab.errors import EstimationError, SpecError
 from csi_lab.estimates import estimate_table
 from csi_lab.index.formula import (
@@ -141,6 +142,7 @@ def from_items(
     bounds: Bounds,
     *,
     target: str | None = None,
+    case_weights: Any = None,
     draws: int | None = None,
     rng: np.random.Generator | int = 0,
     replicates: Replicates | None = None,
@@ -160,6 +162,9 @@ def from_items(
         Name to items.
     bounds, target, level
         As in :func:`from_fit`.
+    case_weights
+        Sampling weights of a DataFrame: a column, one number per row, or
+        :class:`~csi_lab.sampling.weight.adjustment.AdjustedWeights`. Rows of weight zero are nobody.
     draws, rng, replicates, kind
         Ask for intervals from replicates that honour the design; see :func:`csi_lab.resampling.replicates`.
 
@@ -185,15 +190,20 @@ def from_items(
     model = PathModel(dict(constructs))  # type: ignore[arg-type]
     choice = _Choice.of(model, bounds, None, target)
     frame = getattr(data, "frame", data)
+    simple = case_weights is None and (getattr(data, "design", None) is None or data.design.simple)
     if not hasattr(data, "resampled") and hasattr(frame, "columns"):  # a pass over files has checked its answers
-        require_answers_inside(_living(data, frame), model.items, choice.low, choice.high)
-    simple = getattr(data, "design", None) is None or data.design.simple
+        if case_weights is not None and frame is data:
+            # Here all columns are at hand, by which adjusted weights know their rows.
+            case_weights = split_weights(frame, case_weights)[1]
+        require_answers_inside(_living(data, frame, case_weights), model.items, choice.low, choice.high)
     tables, weights, rows, interval = [], [], [], ""
     for construct, items in model.constructs.items():
         one = _Choice.of(PathModel({construct: items}), bounds, None, None)
-        moments = as_moments(data, items)
+        moments = as_moments(data, items, case_weights)
         shares = one.shares(moments, None)
-        drawn = requested(data, items, draws=draws, rng=rng, replicates=replicates, sample=moments)
+        drawn = requested(
+            data, items, weights=case_weights, draws=draws, rng=rng, replicates=replicates, sample=moments
+        )
         if drawn is None:
             table, interval = _linear(one, moments, shares, simple, level)
         else:
@@ -207,9 +217,11 @@ def from_items(
     return IndexResult(*joined, "equal", choice.target, level, interval)
 
 
-def _living(data: Any, frame: pd.DataFrame) -> pd.DataFrame:
+def _living(data: Any, frame: pd.DataFrame, case_weights: np.ndarray | None) -> pd.DataFrame:
     """The rows that stand for somebody: what a row of weight zero holds enters nothing."""
-    column = None if frame is data else data.design.weights
+    if frame is data:
+        return frame if case_weights is None else frame[case_weights > 0]
+    column = data.design.weights
     return frame if column is None else frame[frame[column] > 0]
 
 

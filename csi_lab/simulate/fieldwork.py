@@ -75,7 +75,8 @@ def interview(
     market
         The market.
     sample_rows
-        Numbers of the customers (1 to N), or a DataFrame with the column ``customer``, such as rows of the register.
+        Numbers of the customers (1 to N); a DataFrame with the column ``customer``, such as rows of the register; or a
+        sample drawn from it (:mod:`csi_lab.sampling.select`).
     wave
         0 (base) to 3 (latest).
     nonresponse
@@ -287,7 +288,7 @@ def _complaint_block(
 
 def _positions(market: Market, sample_rows: Any) -> np.ndarray:
     """Places in the register of the customers named."""
-    named = sample_rows
+    named = getattr(sample_rows, "frame", sample_rows)
     if isinstance(named, pd.DataFrame):
         named = named.get("customer", [])
     try:

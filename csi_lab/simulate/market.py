@@ -177,7 +177,7 @@ class Market:
         Parameters
         ----------
         sample_rows
-            Numbers of the customers, or a DataFrame with the column ``customer``.
+            Numbers of the customers, a DataFrame with the column ``customer``, or a sample of the register.
         wave
             0 (base) to 3 (latest).
         **settings

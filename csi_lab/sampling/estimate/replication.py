@@ -45,9 +45,10 @@ def replicate_weights(
     Returns
     -------
     ndarray
-        ``(draws, n)``, for ``csi_lab.replicates(data, weights=adjusted, replicate_weights=...)``. A draw in which the
-        adjustment has no solution is NaN throughout; ``replicates`` leaves it out and counts it. They are held at once,
-        8 bytes each: 1.6 GB for 2,000 draws of 100,000 rows.
+        ``(draws, n)``, for ``csi_lab.replicates(data, design, weights=adjusted, replicate_weights=...)``, which takes
+        the degrees of freedom from the design. A draw in which the adjustment has no solution is NaN throughout;
+        ``replicates`` leaves it out and counts it. They are held at once, 8 bytes each: 1.6 GB for 2,000 draws of
+        100,000 rows.
 
     Raises
     ------
