@@ -299,6 +299,50 @@ def test_scores_written_with_a_column_of_the_folders_are_a_source_again(pair, tm
     assert pq.read_schema(tmp_path / "flat" / flat.files[0]).names[0] == "wave"
 
 
+def test_an_index_of_answers_outside_the_bounds_is_refused_as_in_memory(tmp_path):
+    frame = answers(300)
+    fit = csi.sem.pls(frame, csi.PathModel({"A": ["q1", "q2"], "B": ["q3", "q4"]}, {"B": ["A"]}))
+    odd = frame.copy()
+    odd.loc[7, "q3"] = 99
+    with pytest.raises(csi.EstimationError, match="q3: 1 answers outside 1 to 10"):
+        csi.index.respondent_index(odd, {"q3": 1.0}, (1, 10))
+    with pytest.raises(DataError, match="q3: answers from 3 to 99 outside the bounds of the index, 1 to 10"):
+        write_scores(odd, fit, tmp_path / "s", index={"q3": 1.0}, bounds=(1, 10))
+    assert not list(tmp_path.iterdir())
+    write_scores(odd, fit, tmp_path / "s", index={"q1": 1.0}, bounds=(1, 10))
+    declared = dict.fromkeys(frame.columns, Recode(1, 10)) | {"q3": Recode(1, 10, (99,))}
+    written = write_scores(odd, fit, tmp_path / "t", index={"q3": 1.0}, bounds=(1, 10), items=declared)
+    assert written.without == 1
+    assert pd.read_parquet(tmp_path / "t")["index"].isna().sum() == 1
+    empty = odd.assign(q3=pd.array([pd.NA] * 300, "Int8"))
+    assert write_scores(empty, fit, tmp_path / "u", index={"q3": 1.0}, bounds=(1, 10)).without == 300
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"keep": 5}, "keep=5: names of columns"),
+        ({"items": {"q1": 5}}, "items without a meaning"),
+        ({"out": None}, "out=None: name a new folder"),
+    ],
+)
+def test_settings_of_scores_of_the_wrong_kind_are_refused_by_name(given, words, tmp_path):
+    frame = answers(100)
+    fit = csi.sem.pls(frame, csi.PathModel({"A": ["q1", "q2"], "B": ["q3", "q4"]}, {"B": ["A"]}))
+    with pytest.raises(SpecError, match=words):
+        write_scores(frame, fit, **({"out": tmp_path / "s"} | given))
+
+
+def test_scores_are_not_written_into_the_folder_of_the_answers(tmp_path):
+    """The next pass over the folder would take them for answers."""
+    frame = answers(100)
+    (tmp_path / "a").mkdir()
+    frame.to_parquet(tmp_path / "a" / "a.parquet")
+    fit = csi.sem.pls(frame, csi.PathModel({"A": ["q1", "q2"], "B": ["q3", "q4"]}, {"B": ["A"]}))
+    with pytest.raises(SpecError, match="lies in the folder of the answers"):
+        write_scores(tmp_path / "a", fit, tmp_path / "a" / "scores", keep=list(frame.columns))
+
+
 def test_scores_go_into_a_new_folder_or_nowhere(tmp_path):
     frame = answers(300)
     frame[:150].to_parquet(tmp_path / "a.parquet")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from csi_lab.answers import as_items
 from csi_lab.errors import DataError, SpecError, listed
 from csi_lab.index.formula import Bounds, item_weights, limits
 from csi_lab.scaleout.columns import Recode, answers_of
@@ -77,6 +78,7 @@ class _Formula:
     constructs: tuple[str, ...]
     position: np.ndarray | None
     low: np.ndarray
+    high: np.ndarray
     keep: tuple[str, ...]
 
     @property
@@ -93,6 +95,12 @@ class _Formula:
             column = answers_of(batch, name, recode)
             if column.outside and recode.outside == "error":
                 raise DataError(f"{place}: {name}: {column.outside} answers outside {recode.low:g} to {recode.high:g}")
+            inside = self.low[i] <= column.low and column.high <= self.high[i]
+            if self.position is not None and self.position[i] and not inside and column.missing < n:
+                raise DataError(
+                    f"{place}: {name}: answers from {column.low:g} to {column.high:g} outside the bounds of the index, "
+                    f"{self.low[i]:g} to {self.high[i]:g}; declare missing codes in items=, or mend the bounds"
+                )
             x[:, i] = column.values
             if column.known is not None:
                 known[:, i] = column.known
@@ -157,8 +165,8 @@ def write_scores(
     DataError
         If answers cannot be read or lie outside the bounds; nothing is left behind.
     SpecError
-        If the fit is none or holds several draws, weights are no numbers, ``out`` exists or cannot be written, or names
-        clash.
+        If the fit is none or holds several draws, weights are no numbers, ``out`` exists, lies in the folder of the
+        answers or cannot be written, or names clash.
 
     Notes
     -----
@@ -178,15 +186,24 @@ def write_scores(
         raise SpecError(f"scores need a PLS fit, as csi.sem.pls gives it, got {type(fit).__name__}")
     if fit.moments.shape:
         raise SpecError("scores need the weights of one fit; this one holds several draws")
+    if not isinstance(out, (str, os.PathLike)):
+        raise SpecError(f"out={out!r}: name a new folder")
     target = Path(out)
     if os.path.lexists(target):
         raise SpecError(f"{target} exists; name a new folder, so that old and new scores are never mixed")
+    told = recodes_of_items(items) if items else {}
     if isinstance(source, StreamedSurvey):
-        given = {name: recodes_of(source.study)[name] for name in source.items} | dict(items or {})
+        given = {name: recodes_of(source.study)[name] for name in source.items} | told
         bounds = source.bounds if bounds is None else bounds
         form, files = source.settings.get("form"), source.listing
     else:
-        given, files = dict(items or recodes_of_items(fit.model.items)), source
+        given, files = told or recodes_of_items(fit.model.items), source
+    root = _root(files)
+    if root is not None and target.absolute().is_relative_to(root):
+        raise SpecError(
+            f"{target} lies in the folder of the answers, and would be read as answers the next time; name a folder "
+            "beside it"
+        )
     formula = _formula(fit, given, index, bounds, keep)
     parts = parts_of(files, formula.columns, form)
     try:
@@ -269,7 +286,8 @@ def _formula(
     asked, v = ([], np.zeros(0)) if index is None else item_weights(index)
     names += [name for name in asked if name not in names]
     problems = [f"no meaning is given for the item {name!r}" for name in names if name not in given]
-    kept = [keep] if isinstance(keep, str) else list(keep)
+    kept = [] if keep is None else list(dict.fromkeys(as_items(keep)))
+    problems += [f"keep={keep!r}: names of columns are needed"] * any(not isinstance(name, str) for name in kept)
     clash = sorted((set(kept) & {*constructs, INDEX}) | ({INDEX} & {*constructs} if index is not None else set()))
     problems += [f"columns of two meanings: {clash}; rename them"] * bool(clash)
     if index is not None and bounds is None:
@@ -283,14 +301,21 @@ def _formula(
     member[np.arange(own), block] = 1
     slopes[np.arange(own), block] = fit.solution.weights / scale
     mean[:own] = fit.moments.mean
-    position, low = None, np.zeros(p)
+    position, low, high = None, np.zeros(p), np.zeros(p)
     if index is not None and bounds is not None:
         least, most = limits(bounds, asked)
         at = [names.index(name) for name in asked]
         position = np.zeros(p)
-        position[at], low[at] = 100 * v / (most - least) / v.sum(), least
+        position[at], low[at], high[at] = 100 * v / (most - least) / v.sum(), least, most
     recodes = tuple(given[name] for name in names)
-    return _Formula(tuple(names), recodes, mean, slopes, member, constructs, position, low, tuple(kept))
+    return _Formula(tuple(names), recodes, mean, slopes, member, constructs, position, low, high, tuple(kept))
+
+
+def _root(source: Any) -> Path | None:
+    """The folder of the answers, if the source is one."""
+    if isinstance(source, Listing):
+        return source.root
+    return Path(source).absolute() if isinstance(source, (str, Path)) and Path(source).is_dir() else None
 
 
 def _in_folders(formula: _Formula, part: Part, name: str) -> _Formula:
@@ -301,9 +326,7 @@ def _in_folders(formula: _Formula, part: Part, name: str) -> _Formula:
 
 def _names(parts: Mapping[int, Sequence[Part]], source: Any) -> dict[int, str]:
     """The name of each file of scores: that of the answers, below the folder of the source."""
-    root = Path(source).absolute() if isinstance(source, (str, Path)) and Path(source).is_dir() else None
-    root = source.root if isinstance(source, Listing) else root
-    names = {}
+    root, names = _root(source), {}
     for number, own in parts.items():
         path = Path(own[0].path) if own[0].path else Path(f"part-{number:05d}.parquet")
         inside = path.relative_to(root) if root is not None and path.is_relative_to(root) else Path(path.name)
