@@ -19,6 +19,7 @@ from csi_lab import DataError, Design, SpecError
 from csi_lab.course.runner import report
 from csi_lab.moments import Moments
 from csi_lab.scaleout import Recode, cluster, moments, open_survey, scan, write_scores
+from csi_lab.scaleout.engines import merged
 
 distributed = pytest.importorskip("distributed", reason="dask is not installed")
 
@@ -72,6 +73,31 @@ def test_weights_replicates_segments_and_counts_have_the_same_bits(design, clien
     for wave, own in near.segment_replicates("wave", 50, rng=1).items():
         assert (far.segment_replicates("wave", 50, rng=1)[wave].moments.cov == own.moments.cov).all()
     assert all((far.counts[item] == near.counts[item]).all() for item in ITEMS)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 21, 64, 77])
+def test_parts_in_one_task_meet_in_the_same_tree(count, threads):
+    """Numbers whose sum depends on the order of adding: its bits tell whether the tree is the same."""
+    rng = np.random.default_rng(count)
+    values = rng.normal(size=count) * 10.0 ** rng.integers(-8, 8, count)
+
+    def add(a, b, recipe):
+        return a + b
+
+    runs = cluster._runs(values, threads)
+    assert np.concatenate(runs).tolist() == values.tolist()
+    assert len(runs) >= min(count, cluster.TASKS * threads)
+    assert merged([merged(run, None, add) for run in runs], None, add) == merged(values, None, add)
+
+
+def test_many_parts_have_the_same_bits(client, frame, tmp_path):
+    path = tmp_path / "many.parquet"
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), path, row_group_size=90)
+    far = scan(path, ITEMS, design=Design(weights="w"), groups=20, engine="dask", client=client)
+    near = scan(path, ITEMS, design=Design(weights="w"), groups=20, threads=1)
+    assert (far.moments.cov == near.moments.cov).all()
+    assert (far.replicates(20, rng=1).moments.cov == near.replicates(20, rng=1).moments.cov).all()
 
 
 def test_completed_answers_have_the_same_bits(client, folder):

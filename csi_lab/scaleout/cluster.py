@@ -1,4 +1,4 @@
-"""The kernel on a Dask cluster: one task for each part, sums added in a tree, nothing collected but the last sum."""
+"""The kernel on a Dask cluster: tasks of one part or several, sums added in a tree, only the last sum collected."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from csi_lab.errors import SpecError
-from csi_lab.scaleout.engines import added, merged, one_blas_thread, reduce_part, watched
+from csi_lab.scaleout.engines import absorbed, added, merged, one_blas_thread, reduce_part, watched
 from csi_lab.scaleout.kernel import Recipe, Sums
 from csi_lab.scaleout.sources import Part
 
@@ -19,6 +19,8 @@ PATIENCE = "10s"
 WORKER_PATIENCE = "60s"
 # Parts under way for each thread of the cluster: more would wait in the workers' memory for their turn to be added.
 AHEAD = 3
+# Tasks for each thread at least, so that none waits long for the last one of another.
+TASKS = 4
 
 
 def run_on_cluster(
@@ -41,11 +43,34 @@ def run_on_cluster(
         def add(first: Any, second: Any, recipe: Recipe) -> Any:
             return own.submit(added, first, second, recipe, pure=False)
 
-        made = _finished(own, reduce_part, [(part, recipe) for part in parts])
-        promised = merged(watched(made, len(parts), progress), recipe, add)
+        runs = _runs(parts, _threads_of(own))
+        made = _finished(own, _reduced, [(run, recipe) for run in runs])
+        promised = merged(watched(made, len(runs), progress), recipe, add)
         _wait(own, promised)
         total: Sums = promised.result()
         return total
+
+
+def _runs(parts: Sequence[Part], threads: int) -> list[Sequence[Part]]:
+    """Neighbouring parts in one task each, since every task costs the scheduler some milliseconds.
+
+    So many that each thread still has :data:`TASKS` of them. A power of two, so that parts meet in the same tree, and
+    the sum has the same bits, whatever the number of threads.
+    """
+    size = 1
+    while 2 * size * threads * TASKS <= len(parts):
+        size *= 2
+    return [parts[start : start + size] for start in range(0, len(parts), size)]
+
+
+def _reduced(parts: Sequence[Part], recipe: Recipe) -> Sums:
+    """The sums of neighbouring parts."""
+    total: Sums = merged((reduce_part(part, recipe) for part in parts), recipe, absorbed)
+    return total
+
+
+def _threads_of(own: Any) -> int:
+    return max(1, sum(own.nthreads().values()))
 
 
 def in_order_on_cluster(
@@ -77,7 +102,7 @@ def alone(work: Callable[..., Any], *given: Any) -> Any:
 
 def _finished(own: Any, work: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
     """Promises in the order of the tasks, each when it is kept, with a bounded number of tasks under way."""
-    ahead = AHEAD * max(1, sum(own.nthreads().values()))
+    ahead = AHEAD * _threads_of(own)
     waiting: deque[Any] = deque()
     for task in tasks:
         waiting.append(own.submit(alone, work, *task, pure=False))
