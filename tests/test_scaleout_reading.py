@@ -382,3 +382,12 @@ def test_files_of_the_same_name_are_told_apart_by_their_folders(tmp_path):
     assert "wave=2023/part-0.parquet: 'q1' holds text, in wave=2021/part-0.parquet numbers" in problems_of(
         lambda: scan(tmp_path / "a", ITEMS)
     )
+
+
+def test_columns_that_seem_absent_get_the_remedy(tmp_path):
+    (tmp_path / "a.csv").write_text("q1;q2\n1;2\n3;4\n")
+    with pytest.raises(DataError, match=r"seem to be separated by ';': say delimiter=';'"):
+        scan(tmp_path / "a.csv", ["q1", "q2"])
+    (tmp_path / "b.csv").write_text("q1, q2\n1,2\n3,4\n")
+    with pytest.raises(DataError, match=r"remove the blanks around \[' q2'\]"):
+        scan(tmp_path / "b.csv", ["q1", "q2"])

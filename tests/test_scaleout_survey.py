@@ -217,6 +217,22 @@ def test_notes_count_rows_without_a_label_and_leave_rows_of_weight_zero_out_of_b
     assert "Rows without a label in segment 'g', the group '(no group)': 3 complete ones." in streamed.notes
 
 
+def test_what_the_study_file_alone_tells_is_noted_as_in_memory(tmp_path):
+    study = write_study(
+        tmp_path / "s",
+        answers(200),
+        constructs={
+            "Image": {"items": {"q1": {"missing_codes": [9]}, "q2": ""}},
+            "Satisfaction": ["q3", "q4"],
+            "Loyalty": ["q5", "q6"],
+        },
+        paths={"Loyalty": ["Image"]},
+    )
+    said = [n for n in csi.load_survey(study).notes if "inside the scale" in n or "left out of" in n or "target" in n]
+    assert len(said) == 3
+    assert [note for note in open_survey(study).notes if note in said] == said
+
+
 def test_population_sizes_without_weights_are_noted_as_in_memory(tmp_path):
     frame = answers(200).assign(town=np.arange(200) % 10, N=50)
     study = write_study(tmp_path / "s", frame, design={"psu": "town", "population": "N"})

@@ -11,7 +11,9 @@ import numpy as np
 from csi_lab.errors import DataError, listed
 from csi_lab.scaleout.columns import NO_LABEL
 from csi_lab.scaleout.scanned import Scan
-from csi_lab.study.sample import UNWEIGHTED
+from csi_lab.study.answers import note_codes_inside
+from csi_lab.study.findings import Findings
+from csi_lab.study.sample import UNWEIGHTED, note_left_out
 from csi_lab.study.specification import Study
 
 if TYPE_CHECKING:
@@ -53,6 +55,8 @@ def notes_of(study: Study, found: Scan, files: Sequence[Path]) -> list[str]:
     note(f"Values outside the scale became missing (checks: outside_scale: missing), {total} in all", sums.outside)
     note("Empty cells", sums.missing - sums.coded - sums.outside)
     note("Missing codes became missing", sums.coded)
+    stated = Findings(notes=notes)
+    note_codes_inside(study, stated)
     turned = [name for name, item in study.items.items() if item.reversed]
     notes += [f"Reversed items were recoded as low + high - answer: {', '.join(turned)}."] * bool(turned)
     notes += [f"Rows with weight zero, left out of every estimate: {sums.weightless}."] * bool(sums.weightless)
@@ -62,6 +66,7 @@ def notes_of(study: Study, found: Scan, files: Sequence[Path]) -> list[str]:
     for column in found.by:
         if lost := found.unlabelled(column):
             notes.append(f"Rows without a label in segment {column!r}, the group {NO_LABEL!r}: {lost} complete ones.")
+    note_left_out(study, stated)
     moments = found.moments
     same = [
         f"{a} = {b}"

@@ -234,7 +234,7 @@ def _of_files(listing: Listing, columns: Sequence[str], form: Form) -> list[Part
     source = shown_source(listing.root or (listing.files[0] if len(listing.files) == 1 else list(listing.files)))
     if absent and names:
         # What no file has is said once.
-        nowhere = f"columns not in {source}: {absent}; it has {names[:12]}"
+        nowhere = f"columns not in {source}: {absent}; it has {names[:12]}{_misread(names, absent)}"
         if not damaged:
             raise DataError(nowhere)
         problems = [nowhere, *(p for p in problems if not any(p.startswith(f"{f}: no column") for f in lacking))]
@@ -246,6 +246,14 @@ def _of_files(listing: Listing, columns: Sequence[str], form: Form) -> list[Part
     if not found:
         raise DataError(f"{source} holds no rows")
     return found
+
+
+def _misread(names: Sequence[str], absent: Sequence[str]) -> str:
+    """Why columns may be absent that somebody sees in the file."""
+    if len(names) == 1 and (found := next((sign for sign in ";\t,|" if sign in names[0]), "")):
+        return f"; the columns seem to be separated by {found!r}: say delimiter={found!r}"
+    blank = [name for name in names if name != name.strip() and name.strip() in absent]
+    return f"; remove the blanks around {blank}" if blank else ""
 
 
 def _given(file: Path, base: Path | None) -> tuple[tuple[str, str | None], ...]:

@@ -89,7 +89,8 @@ class StreamedSurvey(Stated):
     def _no_rows(self) -> str:
         return (
             f"the survey {self.name!r} was read in a stream and has no frame of rows. Scores and index of every "
-            f"respondent are written by csi_lab.scaleout.write_scores(survey, fit, folder). {NOT_OFFERED}"
+            "respondent are written by csi_lab.scaleout.write_scores(survey, fit, folder), and the index of segments "
+            f"comes from csi_lab.scaleout.index_by_segment(survey, column, weights, bounds). {NOT_OFFERED}"
         )
 
     def moments(self, items: Sequence[str] | None = None, missing: Missing = "listwise") -> Moments:

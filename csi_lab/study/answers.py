@@ -175,13 +175,7 @@ def _items(
         found.note(said, cases(lambda n: outside[n]))
     found.note("Empty cells", counts(lambda n: coded[n].kind == "empty"))
     found.note("Missing codes became missing", counts(lambda n: coded[n].kind == "code"))
-    inside = [
-        f"{shown(code)} of {n}"
-        for n, i in study.items.items()
-        for code in i.missing_codes or ()
-        if (x := number(code, decimal)) is not None and bounds[n][0] <= x <= bounds[n][1]
-    ]
-    found.note("Missing codes that lie inside the scale, as the study file states them", inside)
+    note_codes_inside(study, found)
     found.note("Answer texts became numbers (scale: labels)", counts(lambda n: coded[n].kind == "label"))
     usable = {n: np.isfinite(c.numbers) & (kept | ~outside[n]) for n, c in coded.items()}
     result = {n: np.where(usable[n], c.numbers, np.nan)[codes[n]] for n, c in coded.items()}
@@ -249,3 +243,14 @@ def _vary(items: Mapping[str, np.ndarray], found: Findings) -> None:
             same.setdefault(hashlib.sha256(x.data).digest(), []).append(name)
     twins = [" = ".join(names) for names in same.values() if len(names) > 1]
     found.note("Warning, items with the same answer in every row (copied columns?)", twins)
+
+
+def note_codes_inside(study: Study, found: Findings) -> None:
+    """Missing codes that could be answers, which the study file alone tells."""
+    inside = [
+        f"{shown(code)} of {name}"
+        for name, item in study.items.items()
+        for code in item.missing_codes or ()
+        if (x := number(code, study.data.decimal)) is not None and study.bounds[name][0] <= x <= study.bounds[name][1]
+    ]
+    found.note("Missing codes that lie inside the scale, as the study file states them", inside)

@@ -79,14 +79,7 @@ def _misfits(frame: pd.DataFrame, strata: str | None, psu: str | None, populatio
 def _model(frame: pd.DataFrame, study: Study, found: Findings) -> None:
     """Constructs that the model leaves out, and how many rows it can use."""
     model = study.model
-    if model is not None:
-        found.note(
-            "Constructs without any path, left out of the model (they keep their items, reliability and index with "
-            "equal weights)",
-            [name for name in study.constructs if name not in model.constructs],
-        )
-        if study.headline is not None and study.headline not in model.constructs:
-            found.notes.append(f"Warning, the target {study.headline!r} is not part of the model.")
+    note_left_out(study, found)
     items = list(model.items if model is not None else study.items)
     if not len(frame) or not set(items) <= set(frame):
         return
@@ -108,3 +101,17 @@ def _model(frame: pd.DataFrame, study: Study, found: Findings) -> None:
         + ("; it cannot be estimated" if not complete else f", which has {len(items)} items" if too_few else "")
         + f"; most often empty: {most}."
     )
+
+
+def note_left_out(study: Study, found: Findings) -> None:
+    """Constructs that the model leaves out, which the study file alone tells."""
+    model = study.model
+    if model is None:
+        return
+    found.note(
+        "Constructs without any path, left out of the model (they keep their items, reliability and index with equal "
+        "weights)",
+        [name for name in study.constructs if name not in model.constructs],
+    )
+    if study.headline is not None and study.headline not in model.constructs:
+        found.notes.append(f"Warning, the target {study.headline!r} is not part of the model.")
