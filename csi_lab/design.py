@@ -39,8 +39,10 @@ class Design:
     Notes
     -----
     Replicates (:func:`csi_lab.replicates`) resample the units of the first stage, as is usual: they cover the variation
-    of later stages too, but with population sizes they correct for the first stage only. The linearised variances of
-    :mod:`csi_lab.sampling.estimate` go through all stages.
+    of later stages too. A correction for the population of the first stage would take some of that away; so where its
+    units were sampled in turn, it is made only if all of them were taken, and then the units of the next stage are
+    resampled within each (:func:`csi_lab.units.drawn_units`). Else errors are a little too large. The linearised
+    variances of :mod:`csi_lab.sampling.estimate` go through all stages.
 
     Examples
     --------

@@ -31,7 +31,7 @@ from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.moments import Moments
 from csi_lab.replicate_factors import jackknife_factors
 from csi_lab.resampling import _source
-from csi_lab.units import Units, _codes, units_of
+from csi_lab.units import Units, drawn_units, units_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -254,11 +254,7 @@ def incomplete_units(
     filled[items] = np.nan_to_num(x[keep])
     shell = units_of(filled, items, replace(design, weights=None), np.where(used, w, 0.0)[keep], "listwise")
     x, known, w, used = x[keep], known[keep], w[keep], used[keep]
-    if design.psu is None:
-        row_unit = np.arange(len(x))
-    else:
-        stratum = _codes(filled, design.strata)[0]
-        row_unit = _codes(filled, design.primary, within=stratum)[0]
+    row_unit = np.arange(len(x)) if design.psu is None else drawn_units(filled, design).unit
     lost = int((~keep).sum() + (~used).sum())
     weighted = weights is not None
     origin = np.array(

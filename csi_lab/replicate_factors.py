@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from csi_lab.units import Units
+from csi_lab.units import DrawnUnits, Units
 
 # Draws whose weights are made together from one child of the random generator.
 DRAWS_AT_ONCE = 64
@@ -40,7 +40,7 @@ def counts_of(picked: np.ndarray, n: int) -> np.ndarray:
     return counts
 
 
-def rao_wu_factors(units: Units, draws: int, rng: np.random.Generator) -> np.ndarray:
+def rao_wu_factors(units: Units | DrawnUnits, draws: int, rng: np.random.Generator) -> np.ndarray:
     """Rescaled weights of each unit ``(draws, units)``."""
     factors = np.ones((DRAWS_AT_ONCE, units.count))
     for at, fraction in units.strata():

@@ -487,7 +487,8 @@ def _given(
         fits = picked.ndim == 2 and len(picked) > 1 and picked.shape[1] > 0 and picked.dtype.kind in "iu"
         if not fits or picked.min() < 0 or picked.max() >= n:
             raise DataError(f"indices must be whole numbers from 0 to {n - 1}, one row per draw, two draws or more")
-        rows = units_of(frame, items, design, weights, missing, every_row=True)
+        # The draws are made: strata, PSUs and population sizes say no more than the degrees of freedom of the whole.
+        rows = units_of(frame, items, Design(weights=design.weights), weights, missing, every_row=True)
         factors = counts_of(picked.astype(np.int64), n)
         made = [(part, part @ rows.sizes) for part in _blocks(factors)]
     else:
@@ -511,9 +512,8 @@ def _given(
         factors, failed = factors[~lost] if lost.any() else factors, int(lost.sum())
         if len(factors) < 2:
             raise DataError(f"replicate_weights need two draws or more with weights, got {len(factors)}")
-        # These weights replace the rows' own.
-        bare = replace(design, weights=None)
-        rows = units_of(frame, items, bare, None, missing, every_row=True)
+        # These weights replace the rows' own, and say all that the design would.
+        rows = units_of(frame, items, Design(), None, missing, every_row=True)
         rows = replace(rows, point=rows.point._about(whole.point.origin))
         made = [(part, np.full(len(part), rows.rows)) for part in _blocks(factors)]
     parts = [rows.combine(part, n_rows) for part, n_rows in made]

@@ -211,20 +211,106 @@ def units_of(
     given = split_weights(frame[list(items)], weights)[1]
     w = np.where(complete, 1.0 if given is None else given, 0.0)
     complete = w > 0
-    stratum, labels = _codes(frame, design.strata)
-    psu = None if design.primary is None else _codes(frame, design.primary, within=stratum)[0]
-    simple = design.strata is None and psu is None and design.population is None
-    if psu is None or every_row:
+    simple = design.strata is None and design.primary is None and design.population is None
+    drawn = drawn_units(frame, Design() if every_row else design)
+    if design.primary is None or every_row:
         keep = complete if simple and not every_row else np.ones(len(frame), dtype=bool)
-        fractions = _fractions(frame, design, stratum, np.arange(len(frame)), labels)
         sizes = complete[keep].astype(int)
-        return Units(point, answers[keep], w[keep], None, sizes, stratum[keep], fractions, labels)
-    count = int(psu.max()) + 1
-    home = np.zeros(count, dtype=int)
-    home[psu] = stratum
-    table = _unit_sums(answers, w, psu, count, point.origin)
-    sizes = np.bincount(psu, weights=complete, minlength=count).astype(int)
-    return Units(point, None, None, table, sizes, home, _fractions(frame, design, stratum, psu, labels), labels)
+        return Units(point, answers[keep], w[keep], None, sizes, drawn.stratum[keep], drawn.fractions, drawn.labels)
+    table = _unit_sums(answers, w, drawn.unit, drawn.count, point.origin)
+    sizes = np.bincount(drawn.unit, weights=complete, minlength=drawn.count).astype(int)
+    return Units(point, None, None, table, sizes, drawn.stratum, drawn.fractions, drawn.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnUnits:
+    """The units that replicates draw.
+
+    Attributes
+    ----------
+    unit
+        ``(n,)`` number of each row's unit.
+    stratum
+        ``(u,)`` number of each unit's stratum.
+    fractions, labels
+        Sampling fraction (0: no correction) and name of each stratum.
+    """
+
+    unit: np.ndarray
+    stratum: np.ndarray
+    fractions: np.ndarray
+    labels: tuple[str, ...]
+
+    @property
+    def count(self) -> int:
+        """Number of units."""
+        return len(self.stratum)
+
+    def strata(self) -> Iterator[tuple[np.ndarray, float]]:
+        """Positions of the units of each stratum, and its sampling fraction."""
+        for code, fraction in enumerate(self.fractions):
+            yield np.flatnonzero(self.stratum == code), float(fraction)
+
+
+def drawn_units(frame: pd.DataFrame, design: Design) -> DrawnUnits:
+    r"""The units of the first stage, or of a later one where the first was not drawn but taken as a whole.
+
+    Replicates of n units show the variance :math:`(1 - f) s^2 / n` between them. Where these were sampled in turn, the
+    part :math:`f s^2 / n` that the correction takes away holds their own variance, which would be lost. So a stratum
+    whose units were all taken (:math:`f = 1`) is resolved: each of its units is a stratum, from which those of the next
+    stage were drawn. With :math:`f < 1` and a later stage the correction is not made, which errs on the side of
+    caution [1]_.
+
+    Raises
+    ------
+    DataError
+        If strata, units or population sizes are unusable.
+
+    References
+    ----------
+    .. [1] Saerndal, C.-E., Swensson, B., & Wretman, J. (1992). Model Assisted Survey Sampling. Springer, sec. 4.6.
+
+    Examples
+    --------
+    Both towns were taken; within each, two of ten customers were drawn:
+
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"town": [1, 1, 2, 2], "towns": 2, "customers": 10})
+    >>> found = drawn_units(frame, Design(psu="town", population=("towns", "customers")))
+    >>> found.labels, found.fractions.tolist(), found.stratum.tolist()
+    (('all: 1', 'all: 2'), [0.2, 0.2], [0, 0, 1, 1])
+    """
+    stratum, labels = _codes(frame, design.strata)
+    unit = np.arange(len(frame)) if design.primary is None else _codes(frame, design.primary, within=stratum)[0]
+    fractions = _fractions(frame, design.populations[:1], stratum, unit, labels)
+    parent, above = unit, design.primary
+    for level in range(1, max(len(design.stages), len(design.populations))):
+        rows = np.flatnonzero(fractions[stratum] > 0)
+        if not len(rows):
+            break
+        below = design.stages[level] if level < len(design.stages) else None
+        child = np.arange(len(frame)) if below is None else _codes(frame, below, within=parent)[0]
+        # Parents of these rows, numbered from 0, by the name that the reader knows.
+        first, group = np.unique(parent[rows], return_index=True, return_inverse=True)[1:]
+        names = tuple(f"{labels[stratum[row]]}: {frame[above].iloc[row]}" for row in rows[first])
+        column = design.populations[level : level + 1]
+        shares = _fractions(frame.iloc[rows], column, group, child[rows], names)
+        sampled = np.unique(stratum[rows][shares[group] < 1])
+        taken = sampled[fractions[sampled] == 1]
+        fractions = fractions.copy()
+        fractions[sampled[fractions[sampled] < 1]] = 0
+        inside = np.isin(stratum[rows], taken)
+        stratum, unit = stratum.copy(), unit.copy()
+        split, code = np.unique(group[inside], return_inverse=True)
+        stratum[rows[inside]] = len(labels) + code
+        unit[rows[inside]] = level * len(frame) + child[rows[inside]]
+        labels, fractions = (*labels, *(names[k] for k in split)), np.concatenate([fractions, shares[split]])
+        parent, above = child, below
+    if len(left := np.unique(stratum)) < len(labels):
+        stratum = np.searchsorted(left, stratum)
+        labels, fractions = tuple(labels[k] for k in left), fractions[left]
+    place, unit = np.unique(unit, return_index=True, return_inverse=True)[1:]
+    return DrawnUnits(unit, stratum[place], fractions, labels)
 
 
 def _contributions(x: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -308,14 +394,13 @@ def _codes(
 
 
 def _fractions(
-    frame: pd.DataFrame, design: Design, stratum: np.ndarray, unit: np.ndarray, labels: Sequence[str]
+    frame: pd.DataFrame, populations: Sequence[str], stratum: np.ndarray, unit: np.ndarray, labels: Sequence[str]
 ) -> np.ndarray:
     """Units sampled over units in the population, per stratum; 0 where no population size is declared."""
     fractions = np.zeros(len(labels))
-    if not design.populations:
+    if not populations:
         return fractions
-    # Replicates draw units of the first stage, so that only its population corrects them.
-    column = design.populations[0]
+    (column,) = populations
     try:
         sizes = frame[column].to_numpy(dtype=float, na_value=np.nan)
     except (TypeError, ValueError):

@@ -13,6 +13,7 @@ from csi_lab.replicate_factors import blocks_of_draws, rao_wu_factors
 from csi_lab.resampling import require_draws
 from csi_lab.sampling.estimate.respondents import Respondents
 from csi_lab.settings import generator
+from csi_lab.units import drawn_units
 
 
 def replicate_weights(
@@ -81,15 +82,13 @@ def replicate_weights(
     # The weights in the order of these rows.
     adjusted = people.adjusted
     base = people.weights if adjusted is None else np.asarray(adjusted.base, dtype=float)
-    # Any design whose primary units can be counted by stratum will do.
-    first: Any = people.nested
-    stage = people.nested.stages[0]
-    if len(stage.alone):
-        names = [stage.labels[i] for i in stage.alone]
-        raise DataError(f"strata with a single primary unit: {names}; merge each with a similar stratum in the data")
-    made = [rao_wu_factors(first, k, child) for k, child in blocks_of_draws(draws, generator(rng))]
+    units = drawn_units(people.frame, people.design)
+    alone = [units.labels[k] for k, (at, fraction) in enumerate(units.strata()) if len(at) < 2 and fraction < 1]
+    if alone:
+        raise DataError(f"strata with a single primary unit: {alone}; merge each with a similar stratum in the data")
+    made = [rao_wu_factors(units, k, child) for k, child in blocks_of_draws(draws, generator(rng))]
     factors = np.concatenate(made)
-    found = factors[:, people.nested.primary] * base
+    found = factors[:, units.unit] * base
     if adjusted is None:
         return found
     found = adjusted.again(found)
