@@ -633,3 +633,13 @@ def test_questions_to_a_pass_that_it_cannot_answer_are_refused():
     assert found.complete_on("q1").items == ("q1",)
     with pytest.raises(SpecError, match="rng='x'"):
         found.segment_replicates("g", 10, rng="x")
+
+
+def test_an_id_taken_for_a_segment_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("csi_lab.scaleout.kernel.MOST_LABELS", 500)
+    frame = answers(2000).assign(id=np.arange(2000), town=np.arange(2000) % 500)
+    pq.write_table(pa.Table.from_pandas(frame), tmp_path / "a.parquet", row_group_size=100)
+    for roles in ({"by": "id"}, {"design": Design(psu="id")}):
+        with pytest.raises(DataError, match="more than 500 labels of 'id': .* and no id"):
+            scan(tmp_path / "a.parquet", ITEMS, **roles)
+    assert scan(tmp_path / "a.parquet", ITEMS, design=Design(psu="town")).units.count == 500

@@ -233,6 +233,25 @@ def test_what_the_study_file_alone_tells_is_noted_as_in_memory(tmp_path):
     assert [note for note in open_survey(study).notes if note in said] == said
 
 
+def test_a_survey_in_which_nobody_is_asked_everything_is_completed_as_in_memory(tmp_path):
+    """Planned missing answers: each third of the sample gets all questions but one."""
+    frame = answers(400).astype("Int8")
+    for third, item in enumerate(["q1", "q6", "q10"]):
+        frame.loc[third::3, item] = pd.NA
+    study = write_study(tmp_path / "s", frame)
+    loaded, streamed = csi.load_survey(study), open_survey(study)
+    for survey in (loaded, streamed):
+        with pytest.raises(DataError, match="no row of 400 has answers to all 10 items"):
+            survey.moments()
+    for wanted, found in (
+        (loaded.moments(missing="em"), streamed.moments(missing="em")),
+        (loaded.moments(loaded.constructs["Quality"]), streamed.moments(loaded.constructs["Quality"])),
+    ):
+        np.testing.assert_allclose(found.cov, wanted.cov, rtol=1e-9)
+    assert "0 of 400 rows answer every item." in streamed.notes
+    assert "intervals from nothing" in str(streamed)
+
+
 def test_population_sizes_without_weights_are_noted_as_in_memory(tmp_path):
     frame = answers(200).assign(town=np.arange(200) % 10, N=50)
     study = write_study(tmp_path / "s", frame, design={"psu": "town", "population": "N"})
@@ -258,7 +277,7 @@ def test_answers_that_do_not_fit_are_refused_as_in_memory(tmp_path):
         "answers outside 1 to 10": frame.assign(q3=12),
         "items that do not vary: q3": frame.assign(q3=7),
         r"columns not in answers.csv: \['q3'\]": frame.drop(columns="q3"),
-        "no row of 60": frame.assign(q3=np.nan),
+        "items without any valid answer: q3": frame.assign(q3=np.nan),
     }
     for i, (words, bad) in enumerate(cases.items()):
         with pytest.raises(DataError, match=words):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from csi_lab.errors import DataError, listed
+from csi_lab.moments import Moments
 from csi_lab.scaleout.columns import NO_LABEL
 from csi_lab.scaleout.scanned import Scan
 from csi_lab.study.answers import note_codes_inside
@@ -67,16 +68,10 @@ def notes_of(study: Study, found: Scan, files: Sequence[Path]) -> list[str]:
         if lost := found.unlabelled(column):
             notes.append(f"Rows without a label in segment {column!r}, the group {NO_LABEL!r}: {lost} complete ones.")
     note_left_out(study, stated)
-    moments = found.moments
-    same = [
-        f"{a} = {b}"
-        for i, a in enumerate(items)
-        for j, b in enumerate(items)
-        if i < j and moments.mean[i] == moments.mean[j] and moments.cov[i, i] == moments.cov[i, j] == moments.cov[j, j]
-    ]
+    same = _copied(found.moments) if sums.whole.n else []
     if same:
         notes.append(f"Warning, items with the same answer in every complete row (copied columns?): {', '.join(same)}.")
-    if found.grouped:
+    if found.grouped and sums.whole.n:
         where = " within strata" if found.design.strata else ""
         notes.append(
             f"Respondents are the units; intervals come from {found.units_said}, dealt at random{where}, because rows "
@@ -87,6 +82,17 @@ def notes_of(study: Study, found: Scan, files: Sequence[Path]) -> list[str]:
     if study.design.id:
         notes.append(f"Ids in {study.design.id!r} are not compared in a stream.")
     return [*notes, NOT_OFFERED]
+
+
+def _copied(moments: Moments) -> list[str]:
+    """Pairs of items with the same answer in every complete row."""
+    mean, cov = moments.mean, moments.cov
+    return [
+        f"{a} = {b}"
+        for i, a in enumerate(moments.names)
+        for j, b in enumerate(moments.names)
+        if i < j and mean[i] == mean[j] and cov[i, i] == cov[i, j] == cov[j, j]
+    ]
 
 
 def described(counts: pd.Series, n: int, bounds: tuple[float, float], boxes: int) -> dict[str, float]:

@@ -59,7 +59,7 @@ def added(first: Sums, second: Sums, recipe: Recipe) -> Sums:
     Raises
     ------
     DataError
-        If they hold more counts or patterns than fit into memory.
+        If they hold more counts, labels or patterns than fit into memory.
     """
     return _with_room(first + second, recipe)
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Label = tuple[str, ...]
 # Patterns of missing answers beyond which keeping one sum for each would not fit into memory.
 MOST_PATTERNS = 20_000
+# The same of combinations of labels, such as those of an id that was taken for a segment.
+MOST_LABELS = 500_000
 
 
 @dataclass(frozen=True)
@@ -333,7 +335,7 @@ def _patterns(block: Block, positive: np.ndarray | None) -> dict[bytes, Cell]:
 
 
 def require_room(sums: Sums, recipe: Recipe) -> None:
-    """Refuse to keep more counts or patterns than fit into memory.
+    """Refuse to keep more counts, labels or patterns than fit into memory.
 
     Raises
     ------
@@ -342,6 +344,12 @@ def require_room(sums: Sums, recipe: Recipe) -> None:
     """
     for name, found in zip(recipe.items, sums.counts, strict=False):
         require_countable(name, len(found))
+    for key, cells in zip(recipe.keys, sums.keyed, strict=True):
+        if len(cells) > MOST_LABELS:
+            raise ValueError(
+                f"more than {MOST_LABELS:,} labels of {' x '.join(map(repr, key))}: too many to keep sums for each; name "
+                "columns of broader segments or units, and no id"
+            )
     if len(sums.patterns) > MOST_PATTERNS:
         raise ValueError(
             f"more than {MOST_PATTERNS:,} patterns of missing answers: too many to complete answers in a pass; use "
