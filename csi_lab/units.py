@@ -258,8 +258,8 @@ def drawn_units(frame: pd.DataFrame, design: Design) -> DrawnUnits:
     Replicates of n units show the variance :math:`(1 - f) s^2 / n` between them. Where these were sampled in turn, the
     part :math:`f s^2 / n` that the correction takes away holds their own variance, which would be lost. So a stratum
     whose units were all taken (:math:`f = 1`) is resolved: each of its units is a stratum, from which those of the next
-    stage were drawn. With :math:`f < 1` and a later stage the correction is not made, which errs on the side of
-    caution [1]_.
+    stage were drawn. With :math:`f < 1` and a later stage the correction is not made: the standard error is too large
+    rather than too small, by a factor of :math:`1 / \sqrt{1 - f}` at most [1]_.
 
     Raises
     ------
@@ -268,7 +268,7 @@ def drawn_units(frame: pd.DataFrame, design: Design) -> DrawnUnits:
 
     References
     ----------
-    .. [1] Saerndal, C.-E., Swensson, B., & Wretman, J. (1992). Model Assisted Survey Sampling. Springer, sec. 4.6.
+    .. [1] Särndal, C.-E., Swensson, B., & Wretman, J. (1992). Model Assisted Survey Sampling. Springer, sec. 4.6.
 
     Examples
     --------
