@@ -640,6 +640,6 @@ def test_an_id_taken_for_a_segment_is_refused_before_it_fills_the_memory(tmp_pat
     frame = answers(2000).assign(id=np.arange(2000), town=np.arange(2000) % 500)
     pq.write_table(pa.Table.from_pandas(frame), tmp_path / "a.parquet", row_group_size=100)
     for roles in ({"by": "id"}, {"design": Design(psu="id")}):
-        with pytest.raises(DataError, match="more than 500 labels of 'id': .* and no id"):
+        with pytest.raises(DataError, match=r"more than 500 labels of 'id': .* and no id"):
             scan(tmp_path / "a.parquet", ITEMS, **roles)
     assert scan(tmp_path / "a.parquet", ITEMS, design=Design(psu="town")).units.count == 500

@@ -347,8 +347,8 @@ def require_room(sums: Sums, recipe: Recipe) -> None:
     for key, cells in zip(recipe.keys, sums.keyed, strict=True):
         if len(cells) > MOST_LABELS:
             raise ValueError(
-                f"more than {MOST_LABELS:,} labels of {' x '.join(map(repr, key))}: too many to keep sums for each; name "
-                "columns of broader segments or units, and no id"
+                f"more than {MOST_LABELS:,} labels of {' x '.join(map(repr, key))}: too many to keep sums for each; "
+                "name columns of broader segments or units, and no id"
             )
     if len(sums.patterns) > MOST_PATTERNS:
         raise ValueError(
