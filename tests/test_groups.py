@@ -235,6 +235,18 @@ def test_any_number_of_groups_is_compared_in_pairs_and_at_once(mobi, ecsi):
     assert found.omnibus.loc[("Complaints", "CUSCO"), "p"] == 1.0
 
 
+def test_too_few_draws_to_show_any_difference_are_said(mobi):
+    """The smallest p of a permutation test is 1/(draws + 1); Holm multiplies it by the rows of the table."""
+    model = PathModel({"Value": ["PERV1", "PERV2"], "Satisfaction": ["CUSA1", "CUSA2"]}, {"Satisfaction": "Value"})
+    thirds = np.tile([0, 1, 2], 84)[:250]
+    few = compare_groups(mobi, thirds, model, draws=50)
+    assert "50 draws cannot show a difference: the smallest p, 1/51, times 3 rows (Holm) is not below 0.05" in str(few)
+    assert "take draws=61 or more" in str(few)
+    assert few.differences["p_permutation"].min() >= 1 / 51
+    enough = compare_groups(mobi, thirds, model, draws=61)
+    assert "cannot show" not in str(enough)
+
+
 def test_the_omnibus_test_finds_one_group_that_differs():
     rng = np.random.default_rng(4)
     frame = pd.concat([market(150, slope, rng) for slope in (0.2, 0.2, 0.8)])

@@ -301,6 +301,13 @@ def _result(
     notes = sample.notes(fits)
     if not sample.exchangeable:
         notes.append(f"only Welch's test: the design ({sample.design}) does not let rows be shuffled")
+    tested = int(np.isfinite(adjusted).sum())
+    if test == "permutation" and tested / (draws + 1) >= alpha:
+        # The smallest p of a permutation test is that of a value beyond all shuffled ones.
+        notes.append(
+            f"{draws} draws cannot show a difference: the smallest p, 1/{draws + 1}, times {tested} rows (Holm) is not "
+            f"below {alpha:g}; take draws={int(tested / alpha) + 1} or more"
+        )
     notes += failed.told("replicates or shuffles")
     return GroupComparison(
         what=what,
