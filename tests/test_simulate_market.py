@@ -1056,6 +1056,8 @@ def test_a_truth_file_with_a_key_twice_or_a_tag_is_refused(tmp_path):
     path.write_text("market:\n  paths: {}\n  paths: {}\n", encoding="utf-8")
     with pytest.raises(SpecError, match=r"mine.yaml.*twice.*paths"):
         truth.parameters(path)
+    with pytest.raises(SpecError, match=r"absent\.yaml: cannot be opened"):
+        truth.parameters(tmp_path / "absent.yaml")
     path.write_text("market: !!python/object/apply:os.getcwd []\n", encoding="utf-8")
     with pytest.raises(SpecError, match=r"mine.yaml"):
         truth.parameters(path)

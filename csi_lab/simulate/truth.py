@@ -140,8 +140,10 @@ def _read(path: str | Path) -> dict[str, Any]:
     name = Path(path).name
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise SpecError(f"{name}: cannot be read as UTF-8 text ({error})") from error
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be opened ({error.strerror or error})") from error
     return _parsed(text, name)
 
 
