@@ -187,6 +187,11 @@ def test_variance_inflation_of_the_only_source_is_one_in_every_draw(mobi, ecsi):
     assert row.to_dict() == {"estimate": 1.0, "se": 0.0, "low": 1.0, "high": 1.0}
 
 
+def test_a_shortened_list_of_columns_says_how_many_are_left_out(mobi, ecsi):
+    with pytest.raises(DataError, match=r"columns not in the data: \['CUSL3'\]; .*'PERQ4'\] and 11 more$"):
+        pls(mobi[list(ecsi.items)].drop(columns="CUSL3"), ecsi)
+
+
 def test_parts_of_a_survey_give_the_whole(mobi, ecsi):
     parts = sum(Moments.from_frame(part[list(ecsi.items)]) for part in (mobi[:1], mobi[1:99], mobi[99:]))
     assert (pls(parts, ecsi).paths == pls(mobi, ecsi).paths).all(axis=None)

@@ -92,9 +92,12 @@ def krippendorff_alpha(
     rated = counts.sum(axis=1)
     paired = rated >= 2
     n, q = counts[paired], len(read.categories)
-    pairs = (n[:, :, None] * n[:, None, :] - n[:, :, None] * np.eye(q)) / (rated[paired] - 1)[:, None, None]
     units = int(paired.sum())
     upper = np.triu_indices(q)
+    # Only the upper half: with many units the coincidences are what takes memory.
+    pairs = np.multiply(n[:, upper[0]], n[:, upper[1]], dtype=float)
+    pairs[:, upper[0] == upper[1]] -= n
+    pairs /= (rated[paired] - 1)[:, None]
 
     def statistic(mean: np.ndarray) -> np.ndarray:
         together = np.zeros((*mean.shape[:-1], q, q), dtype=mean.dtype)
@@ -115,7 +118,7 @@ def krippendorff_alpha(
     return agreement_of(
         read,
         paired,
-        pairs[:, upper[0], upper[1]],
+        pairs,
         statistic,
         Settings(draws, rng, kind, level),
         coefficient="Krippendorff's alpha",
