@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from concurrent.futures import CancelledError
 from threading import Thread
 
 import numpy as np
@@ -152,6 +153,22 @@ def test_no_scheduler_at_an_address_is_said(monkeypatch):
         moments(pd.DataFrame({"q1": [1, 2]}), ["q1"], engine="dask", client="nowhere:1")
 
 
+def test_a_scheduler_lost_on_the_way_is_said(client, folder, monkeypatch):
+    def lost(*_, **__):
+        raise CancelledError
+
+    monkeypatch.setattr("distributed.wait", lost)
+    with pytest.raises(SpecError, match=r"connection to the Dask scheduler at tcp.* was lost"):
+        scan(folder, ITEMS, engine="dask", client=client)
+
+
+def test_a_closed_client_is_refused(client, folder):
+    closed = distributed.Client(client.scheduler.address)
+    closed.close()
+    with pytest.raises(SpecError, match="the Dask client is closed; give one that is connected"):
+        scan(folder, ITEMS, engine="dask", client=closed)
+
+
 def test_a_cluster_without_workers_is_waited_for_with_patience_and_then_said(monkeypatch):
     monkeypatch.setattr(cluster, "WORKER_PATIENCE", "1s")
     frame = pd.DataFrame({"q1": [1, 2]})
@@ -169,23 +186,24 @@ def test_a_cluster_without_workers_is_waited_for_with_patience_and_then_said(mon
 
 def test_a_damaged_page_and_an_answer_out_of_bounds_are_named_at_once(client, tmp_path):
     """An error that were its own cause would keep the scheduler busy for ever."""
-    frame = answers(30_000)
+    frame, place = answers(30_000), tmp_path / "answers"
+    place.mkdir()
     for name in ("a", "b"):
-        pq.write_table(pa.Table.from_pandas(frame), tmp_path / f"{name}.parquet", row_group_size=10_000)
+        pq.write_table(pa.Table.from_pandas(frame), place / f"{name}.parquet", row_group_size=10_000)
     model = csi.PathModel({"A": ITEMS[:3], "B": ITEMS[3:6]}, {"B": ["A"]})
     fit = csi.sem.pls(frame, model)
-    content = bytearray((tmp_path / "b.parquet").read_bytes())
-    start = pq.read_metadata(tmp_path / "b.parquet").row_group(1).column(0).dictionary_page_offset
+    content = bytearray((place / "b.parquet").read_bytes())
+    start = pq.read_metadata(place / "b.parquet").row_group(1).column(0).dictionary_page_offset
     content[start : start + 3000] = bytes(3000)
-    (tmp_path / "b.parquet").write_bytes(content)
+    (place / "b.parquet").write_bytes(content)
     began = time.monotonic()
     with pytest.raises(DataError, match=r"b\.parquet, row group 1 cannot be read"):
-        moments(tmp_path, ITEMS, engine="dask", client=client)
+        moments(place, ITEMS, engine="dask", client=client)
     with pytest.raises(DataError, match=r"b\.parquet, row group 1 cannot be read"):
-        write_scores(tmp_path, fit, tmp_path / "new", engine="dask", client=client)
+        write_scores(place, fit, tmp_path / "new", engine="dask", client=client)
     narrow = dict.fromkeys(ITEMS, Recode(1, 9))
     with pytest.raises(DataError, match=r"a\.parquet, row group 0: q1: \d+ answers outside 1 to 9"):
-        write_scores(tmp_path / "a.parquet", fit, tmp_path / "new", items=narrow, engine="dask", client=client)
+        write_scores(place / "a.parquet", fit, tmp_path / "new", items=narrow, engine="dask", client=client)
     assert time.monotonic() - began < 10
     assert not (tmp_path / "new").exists()
 

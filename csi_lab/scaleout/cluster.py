@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any
 
@@ -144,8 +145,24 @@ def connected(client: Any = None, workers: int | None = None) -> Iterator[Any]:
     Raises
     ------
     SpecError
-        If Dask is not installed, the client is none, no scheduler answers or no worker comes.
+        If Dask is not installed, the client is none, no scheduler answers, no worker comes, or the scheduler is lost on
+        the way.
     """
+    with _client(client, workers) as own:
+        from distributed.comm import CommClosedError
+
+        address = own.scheduler.address
+        try:
+            yield own
+        except (CancelledError, CommClosedError) as error:
+            raise SpecError(
+                f"the connection to the Dask scheduler at {address} was lost ({type(error).__name__}), "
+                "and the sums so far with it; start the scheduler, then pass again"
+            ) from error
+
+
+@contextmanager
+def _client(client: Any, workers: int | None) -> Iterator[Any]:
     try:
         from distributed import Client, LocalCluster
     except ImportError:
@@ -159,6 +176,8 @@ def connected(client: Any = None, workers: int | None = None) -> Iterator[Any]:
             _require_worker(found)
             yield found
     elif isinstance(client, Client):
+        if client.status != "running":
+            raise SpecError(f"the Dask client is {client.status}; give one that is connected")
         _require_worker(client)
         yield client
     elif client is not None:
