@@ -397,26 +397,27 @@ def _fractions(
     frame: pd.DataFrame, populations: Sequence[str], stratum: np.ndarray, unit: np.ndarray, labels: Sequence[str]
 ) -> np.ndarray:
     """Units sampled over units in the population, per stratum; 0 where no population size is declared."""
-    fractions = np.zeros(len(labels))
     if not populations:
-        return fractions
+        return np.zeros(len(labels))
     (column,) = populations
     try:
         sizes = frame[column].to_numpy(dtype=float, na_value=np.nan)
     except (TypeError, ValueError):
         raise DataError(f"the population column {column!r} holds text") from None
+    count = np.bincount(stratum[np.unique(unit, return_index=True)[1]], minlength=len(labels))
+    low, high = np.full(len(labels), np.inf), np.full(len(labels), -np.inf)
+    np.minimum.at(low, stratum, sizes)
+    np.maximum.at(high, stratum, sizes)
     problems = []
-    for code, label in enumerate(labels):
-        here = stratum == code
-        n, known = len(np.unique(unit[here])), np.unique(sizes[here])
-        if len(known) != 1 or np.isnan(known[0]):  # inf: drawn with replacement, no correction
+    for code in np.flatnonzero(~(low == high) | (low < count)).tolist():
+        known = np.unique(sizes[stratum == code])
+        if len(known) != 1 or np.isnan(known[0]):
             problems.append(
-                f"stratum {label!r}: population sizes {known[:4].tolist()}; one number per stratum is needed"
+                f"stratum {labels[code]!r}: population sizes {known[:4].tolist()}; one number per stratum is needed"
             )
-        elif known[0] < n:
-            problems.append(f"stratum {label!r}: {n} units sampled from a population of {known[0]:g}")
         else:
-            fractions[code] = n / known[0]
+            said = f"{count[code]} units sampled from a population of {known[0]:g}"
+            problems.append(f"stratum {labels[code]!r}: {said}")
     if problems:
         raise DataError(listed(problems, f"the population column {column!r} does not fit the sample"), problems)
-    return fractions
+    return count / low  # inf: drawn with replacement, no correction
