@@ -109,6 +109,16 @@ def test_a_resample_of_the_nearly_collinear_model_tells_of_its_other_optimum(mob
     assert fit.others[0] > 1
 
 
+def test_missing_answers_are_searched_from_the_summits_of_their_moments(mobi, ecsi):
+    """One gap hardly moves the likelihood: both summits of the resample above are found, and lie as far apart."""
+    drawn = mobi.sample(250, replace=True, random_state=4).reset_index(drop=True).astype(float)
+    whole = cbsem(drawn, ecsi)
+    drawn.loc[0, "IMAG1"] = np.nan
+    found = cbsem(drawn, ecsi, missing="fiml")
+    assert found.converged
+    assert found.others[0] == pytest.approx(whole.others[0], rel=0.1)
+
+
 def test_draws_lost_in_numbers_make_intervals_doubtful(sem):
     fit = sem.bootstrap(30, rng=1)
     assert fit.resampled.failed > 0.05 * 30

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -91,6 +91,20 @@ class Sample:
     def centre(self) -> np.ndarray:
         """The saturated means as the pieces see them ``(N, G, p)``: 0 where the means take no part."""
         return self.mean if self.means else np.zeros_like(self.mean)
+
+    @property
+    def complete_answers(self) -> bool:
+        """Whether no answer is missing, so that each group is one piece."""
+        return all(g.seen is None for g in self.groups)
+
+    @property
+    def summed(self) -> Sample:
+        """The saturated estimates of each group as if its answers were complete: one piece instead of its patterns."""
+        groups = tuple(
+            Pieces(g.count.sum(axis=1, keepdims=True), self.centre[:, k : k + 1], self.cov[:, k : k + 1])
+            for k, g in enumerate(self.groups)
+        )
+        return replace(self, groups=groups)
 
     @property
     def saturated(self) -> np.ndarray:

@@ -14,6 +14,7 @@ from csi_lab.sem.cb_restart import measured_start, moved_starts
 from csi_lab.sem.cb_sample import Sample
 from csi_lab.sem.cb_specification import Specification
 from csi_lab.sem.cb_start import starting_values
+from csi_lab.sem.cb_structure import Cells
 
 # Further starts besides the measurement model: factor correlations shrunk, and paths moved at random (fixed seed).
 SHRINKS = (0.5, 0.0)
@@ -49,7 +50,8 @@ def search(specification: Specification, sample: Sample, *, tolerance: float, ma
 
     A proper measurement model has one summit in practice, and one start finds it. Paths from sources that are nearly
     collinear make several, between which no step leads: then, and when the first start does not come to rest, the
-    search begins anew from other places and keeps the best.
+    search begins anew from other places and keeps the best; with missing answers from the summits of the saturated
+    moments.
     """
     cells = cells_of(specification)
     first = fisher_scoring(specification, sample, tolerance=tolerance, max_iterations=max_iterations)
@@ -63,6 +65,8 @@ def search(specification: Specification, sample: Sample, *, tolerance: float, ma
         + [measured_start(specification, cells, sample)]
         + [moved_starts(specification, cells, sample, rng) for _ in range(MOVED_STARTS)]
     )
+    if not sample.complete_answers:
+        starts = _summits(specification, cells, sample.summed, starts, tolerance)
     n = len(starts)
     copies = sample.draws(np.zeros(n, dtype=int))
     more = fisher_scoring(specification, copies, start=starts, tolerance=tolerance, max_iterations=MORE_ITERATIONS)
@@ -79,6 +83,25 @@ def search(specification: Specification, sample: Sample, *, tolerance: float, ma
     apart = [float(g) for k, g in enumerate(gaps) if g > SAME and (k == 0 or g - gaps[k - 1] > SAME)]
     chosen = first if best == 0 else more
     return _of(chosen, max(best - 1, 0), tuple(apart))
+
+
+def _summits(
+    specification: Specification, cells: list[Cells], sample: Sample, starts: np.ndarray, tolerance: float
+) -> np.ndarray:
+    """The different summits that the starts lead to; the starts themselves when none comes to rest.
+
+    With missing answers each step of the likelihood goes through all their patterns. The saturated moments, one piece,
+    have their summits near the same places at a fraction of the time.
+    """
+    copies = sample.draws(np.zeros(len(starts), dtype=int))
+    found = fisher_scoring(specification, copies, start=starts, tolerance=tolerance, max_iterations=MORE_ITERATIONS)
+    rested = found.theta[found.converged]
+    if not len(rested):
+        return starts
+    there = sample.draws(np.zeros(len(rested), dtype=int))
+    chi2 = 2 * evaluate(cells, there.groups, there.scale, rested, None).value
+    order = np.argsort(chi2)
+    return rested[order[np.diff(chi2[order], prepend=-np.inf) > SAME]]
 
 
 def _of(solution: Solution, at: int = 0, others: tuple[float, ...] = ()) -> Found:
