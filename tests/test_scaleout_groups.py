@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import csi_lab as csi
 from csi_lab import Design
 from csi_lab.moments import Moments
 from csi_lab.scaleout import index_by_segment, scan
@@ -92,3 +93,24 @@ def test_a_segment_of_few_rows_in_few_strata_keeps_its_estimate_and_an_interval(
     assert table.loc["small", "estimate"] == pytest.approx(100 * (9.75 - 1) / 9)
     assert table.loc["small", "n"] == 8
     assert np.isfinite(table.to_numpy(float)).all()
+
+
+def test_population_sizes_take_no_variance_of_later_stages_away():
+    """Towns sampled in turn: as in memory no correction of the towns, and the pass says so; taken whole: the same."""
+    rng = np.random.default_rng(3)
+    town = np.repeat(np.arange(12), 10)
+    frame = pd.DataFrame(rng.integers(1, 11, (120, 3)), columns=["a", "b", "c"]).assign(town=town, towns=15, people=90)
+    items = ["a", "b", "c"]
+
+    def errors(design):
+        near = csi.replicates(frame, design, items=items, draws=200, rng=1).interval(lambda m: m.mean).se
+        far = scan(frame, items, design=design)
+        return near, far.replicates(200, rng=1).interval(lambda m: m.mean).se, str(far)
+
+    whole, streamed, said = errors(Design(psu="town", population="towns"))
+    assert streamed == pytest.approx(whole, rel=1e-12)
+    assert "correct nothing" not in said
+    in_turn, streamed, said = errors(Design(psu="town", population=("towns", "people")))
+    assert streamed == pytest.approx(in_turn, rel=1e-12)
+    assert streamed == pytest.approx(whole / np.sqrt(1 - 12 / 15), rel=1e-12)
+    assert "population sizes correct nothing" in said

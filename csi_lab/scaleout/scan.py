@@ -19,11 +19,15 @@ from csi_lab.scaleout.engines import Engine, run
 from csi_lab.scaleout.kernel import Recipe, Sums, origin_of
 from csi_lab.scaleout.memory import MEMORY, within
 from csi_lab.scaleout.readers import Form
-from csi_lab.scaleout.scanned import Scan, require_complete
+from csi_lab.scaleout.scanned import Scan, require_complete, uncorrected
 from csi_lab.scaleout.sources import Part, parts_of
 
 # Random groups of each segment, or of each stratum of respondents: a standard error from 200 groups is off by 5 %.
 LABEL_GROUPS = 200
+UNCORRECTED = (
+    "Primary units were sampled in turn, and a pass keeps no sums of later units: their population sizes correct "
+    "nothing, and standard errors are too large rather than too small."
+)
 
 
 def scan(
@@ -172,7 +176,7 @@ def scan(
     # Where nobody was asked everything, rows may still be complete in some sets of items.
     if not patterns and not any(part.whole.n for part in (sums, *sums.sets)):
         require_complete(sums, recipe)
-    return Scan(design, by, recipe, sums, room.notes)
+    return Scan(design, by, recipe, sums, (*room.notes, *([UNCORRECTED] if uncorrected(design) else [])))
 
 
 def moments(

@@ -399,6 +399,8 @@ class Scan:
         fractions = np.zeros(len(strata))
         if design.populations:
             fractions = _fractions([key[-1] for key in keys], home, strata, design.populations[0])
+            if uncorrected(design):
+                fractions = np.zeros(len(strata))
         stacked = [cells[key] for key in keys]
         table = _table(
             np.array([c.weight for c in stacked], dtype=float),
@@ -407,6 +409,22 @@ class Scan:
         )
         sizes = np.array([c.n for c in stacked])
         return Units(point, None, None, table, sizes, home, fractions, tuple(strata))
+
+
+def uncorrected(design: Design) -> bool:
+    """Whether population sizes of primary units correct nothing, because the units were sampled in turn.
+
+    The correction would take away variance within them; see :func:`csi_lab.units.drawn_units`. Units of later stages,
+    which are then resampled in memory where all primary units were taken, have no sums of their own in a pass.
+
+    Examples
+    --------
+    >>> uncorrected(Design(psu="town", population=("towns", "customers")))
+    True
+    >>> uncorrected(Design(psu="town", population="towns"))
+    False
+    """
+    return bool(design.populations) and max(len(design.stages), len(design.populations)) > 1
 
 
 def require_complete(sums: Sums, recipe: Recipe) -> None:
