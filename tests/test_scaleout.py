@@ -164,6 +164,44 @@ def test_single_precision_blocks_are_exact_at_their_limit():
     assert dealt.n.sum() == 200_000
 
 
+@pytest.mark.parametrize("p", [1, 60])
+@pytest.mark.parametrize(("kind", "low", "high"), [(np.int8, -128, 127), (np.uint8, 0, 255)])
+@pytest.mark.parametrize("origin", [-128.0, 5.0, 255.0])
+def test_bytes_are_exact_at_the_ends_of_their_range_about_any_origin(p, kind, low, high, origin):
+    """Where all distances fit into a byte, and where they do not; double precision is exact here below 2^53."""
+    rng = np.random.default_rng(p)
+    for n in (0, 1, 1023, 1025, 8193)[: 5 if p == 1 else 4]:
+        near = [max(low, int(origin) - 127), min(high, int(origin) + 127)]
+        for ends in ([low, high], near)[p > 1 :]:
+            if ends[0] > ends[1]:
+                continue
+            x = rng.choice(ends, size=(n, p))
+            columns = [Answers(c.astype(kind), None, *((c.min(), c.max()) if n else (0, 0))) for c in x.T]
+            block, z, w = Block(columns, (origin,) * p, None), x - origin, rng.integers(0, 4, n)
+            chosen = np.flatnonzero(rng.random(n) < 0.5)
+            weighted = Block(columns, (origin,) * p, w.astype(float))
+            for found, rows, weight in (
+                (block.cell(), z, 1),
+                (block.cell(chosen), z[chosen], 1),
+                (block.dealt(chosen, 9, np.random.default_rng(1)).pooled, z[chosen], 1),
+                (weighted.cell(), z, w[:, None]),
+                (weighted.dealt(None, 9, np.random.default_rng(1)).pooled, z, w[:, None]),
+            ):
+                assert (found.sums == (rows * weight).sum(axis=0)).all()
+                assert (found.products == rows.T @ (rows * weight)).all()
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8])
+def test_reversed_bytes_stay_bytes_where_they_fit(kind):
+    frame = answers(3000).astype(kind)
+    found = moments(frame, dict.fromkeys(ITEMS, Recode(1, 10, reversed=True)))
+    assert_same_bits(found, Moments.from_frame(11 - frame.astype(int)))
+    wide = pd.DataFrame({"q1": np.arange(256) % 128 + (128 if kind == np.uint8 else 0)}).astype(kind)
+    bounds = Recode(0, 255 if kind == np.uint8 else 127, reversed=True)
+    total = bounds.low + bounds.high
+    assert_same_bits(moments(wide, {"q1": bounds}), Moments.from_frame(total - wide.astype(int)))
+
+
 @pytest.mark.parametrize("far", [2_000, 10**6, 10**9, 10**12])
 @pytest.mark.parametrize("kind", [np.int64, float])
 def test_large_whole_numbers_keep_their_variance(far, kind, tmp_path):

@@ -187,7 +187,8 @@ def answers_of(batch: pa.RecordBatch, name: str, recode: Recode) -> Answers:
         low, high = (float(own.min()), float(own.max())) if len(own) else (0.0, 0.0)
     if recode.reversed:
         total = recode.low + recode.high
-        fits = values.dtype == np.int8 and total == np.rint(total) and max(abs(total - low), abs(total - high)) < 128
+        byte = values.dtype in (np.int8, np.uint8) and total == np.rint(total)
+        fits = byte and max(abs(total - low), abs(total - high)) < 128
         values = (int(total) - values.astype(np.int16)).astype(np.int8) if fits else total - values.astype(float)
         low, high = total - high, total - low
     return Answers(values, known, low, high, coded, outside)
