@@ -94,8 +94,8 @@ def scan(
     Notes
     -----
     On whole answers up to 1,000 without weights sums are exact: every partition, order and engine gives the same bits
-    as :meth:`csi_lab.Moments.from_frame`. With weights, and on other numbers, they agree to rounding, 1e-12: sums are
-    then taken about the mean of the first rows, and numbers whose first rows lie far from the rest lose digits.
+    as :meth:`csi_lab.Moments.from_frame`. With weights, and on other numbers, they agree to rounding, 1e-12;
+    sums of other numbers are taken about the mean of the first rows.
 
     Memory of the sums, in bytes, besides Python and one block of rows for each thread:
 
