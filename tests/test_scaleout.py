@@ -644,6 +644,8 @@ def test_a_seed_of_replicates_below_zero_is_refused():
         ({"design": {"weights": "w"}}, "give csi_lab.Design"),
         ({"sets": "q1"}, "a list of lists of items"),
         ({"sets": ["q1", "q2"]}, "a list of lists of items"),
+        ({"sets": 5}, "a list of lists of items"),
+        ({"sets": [[["q1"]]]}, "name one that is not read"),
         ({"label_groups": 1}, "label_groups=1: .* 200 are usual"),
     ],
 )

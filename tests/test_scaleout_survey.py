@@ -252,6 +252,25 @@ def test_a_survey_in_which_nobody_is_asked_everything_is_completed_as_in_memory(
     assert "intervals from nothing" in str(streamed)
 
 
+def test_boxes_that_would_hold_every_answer_are_none(tmp_path):
+    frame = answers(200)
+    frame["q1"] = (frame["q1"] > 5).astype(int)
+    study = write_study(
+        tmp_path / "s",
+        frame,
+        constructs={"Image": {"items": {"q1": {"low": 0, "high": 1}, "q2": ""}}, "Satisfaction": ["q3", "q4"]},
+        paths=None,
+    )
+    survey = open_survey(study)
+    table = survey.to_frame()
+    assert table.loc["q1", ["bottom_box", "top_box"]].isna().all()
+    assert table.loc["q2", "top_box"] == pytest.approx((frame["q2"] > 8).mean())
+    assert survey.to_frame(boxes=1).loc["q1", "top_box"] == pytest.approx(frame["q1"].mean())
+    for boxes in (0, 1.5, "a", True):
+        with pytest.raises(SpecError, match="a whole number of answers from 1"):
+            survey.to_frame(boxes=boxes)
+
+
 def test_population_sizes_without_weights_are_noted_as_in_memory(tmp_path):
     frame = answers(200).assign(town=np.arange(200) % 10, N=50)
     study = write_study(tmp_path / "s", frame, design={"psu": "town", "population": "N"})

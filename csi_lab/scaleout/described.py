@@ -96,8 +96,9 @@ def _copied(moments: Moments) -> list[str]:
 
 
 def described(counts: pd.Series, n: int, bounds: tuple[float, float], boxes: int) -> dict[str, float]:
-    """Description of one item from the weight of each answer."""
+    """Description of one item from the weight of each answer; no boxes where the scale has no more answers."""
     low, high = bounds
+    boxed = boxes <= high - low
     positive = counts[counts > 0]
     x, share = positive.index.to_numpy(dtype=float), (positive / positive.sum()).to_numpy()
     mean = float(share @ x) if n else np.nan
@@ -109,8 +110,8 @@ def described(counts: pd.Series, n: int, bounds: tuple[float, float], boxes: int
         "min": float(counts.index.min()),
         "max": float(counts.index.max()),
         "median": _median(x, share),
-        "bottom_box": float(share @ (x < low + boxes)),
-        "top_box": float(share @ (x > high - boxes)),
+        "bottom_box": float(share @ (x < low + boxes)) if boxed else np.nan,
+        "top_box": float(share @ (x > high - boxes)) if boxed else np.nan,
     }
 
 

@@ -136,9 +136,10 @@ def scan(
     twice = sorted((numbers & {*by}) | ({*recodes} & {*design.columns}) | {c for c in by if by.count(c) > 1})
     if twice:
         raise SpecError(f"columns with two roles: {twice}; give each role its own column")
-    if isinstance(sets, str) or any(isinstance(s, str) or not isinstance(s, Sequence) for s in sets or ()):
+    lists = sets is None or (not isinstance(sets, str) and isinstance(sets, Sequence))
+    if not lists or any(isinstance(s, str) or not isinstance(s, Sequence) for s in sets or ()):
         raise SpecError(f"sets={sets!r}: a list of lists of items is needed, e.g. [['q1', 'q2'], ['q3']]")
-    odd = [list(s) for s in sets or () if not s or set(s) - set(recodes) or len(set(s)) < len(list(s))]
+    odd = [list(s) for s in sets or () if not s or any(list(s).count(x) > 1 or x not in [*recodes] for x in s)]
     if odd:
         raise SpecError(f"sets of items that are empty, repeat an item or name one that is not read: {odd}")
     if design.population and not design.stages:

@@ -188,10 +188,18 @@ class StreamedSurvey(Stated):
         """One row per item: construct, label, answered, missing, mean, sd, floor, ceiling, min, max, median, boxes.
 
         As :meth:`csi_lab.study.survey.Survey.to_frame`, with the median and the shares of answers among the ``boxes``
-        lowest (``bottom_box``) and highest (``top_box``) whole answers of the scale, all from counts of answers.
+        lowest (``bottom_box``) and highest (``top_box``) whole answers of the scale, all from counts of answers. An
+        item with no more answers than ``boxes`` has none of these shares.
+
+        Raises
+        ------
+        SpecError
+            If ``boxes`` is no whole number from 1.
         """
         import pandas as pd
 
+        if isinstance(boxes, bool) or not isinstance(boxes, (int, np.integer)) or boxes < 1:
+            raise SpecError(f"boxes={boxes!r}: a whole number of answers from 1 is needed, 2 are usual")
         labels, sums = self.labels(language), self.scan.sums
         rows = {}
         for construct, items in self.constructs.items():
