@@ -13,12 +13,13 @@ from csi_lab.answers import as_items, require_columns, require_numbers, require_
 from csi_lab.design import Design
 from csi_lab.errors import DataError, SpecError, listed
 from csi_lab.intervals import Kind, require_interval
-from csi_lab.moments import Moments, RowsMissing, require_rows, require_variation
+from csi_lab.moments import Moments, RowsMissing
 from csi_lab.percent import percent
 from csi_lab.polychoric_result import Polychoric
 from csi_lab.resampling import replicates
 from csi_lab.settings import is_number, require_whole
 from csi_lab.thresholds import Tables, pairs, two_step
+from csi_lab.usable import require_rows, require_variation
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,7 +22,7 @@ from csi_lab.replicate_factors import (
     jackknife_scale,
     rao_wu_factors,
 )
-from csi_lab.settings import generator, is_whole
+from csi_lab.settings import generator, require_draws
 from csi_lab.units import Units, units_of
 
 if TYPE_CHECKING:
@@ -335,104 +335,6 @@ def replicates_of(
     make = bootstrap_factors if method == "bootstrap" else rao_wu_factors
     parts = [units.combine(make(units, k, child)) for k, child in blocks_of_draws(draws, generator(rng))]
     return Replicates(units.point, _joined(units.point, parts), method, units.df, None, units)
-
-
-_make = replicates  # `requested` has a keyword of the same name
-
-
-def require_draws(draws: Any, least: int = 2) -> None:
-    """Refuse a number of draws that is not whole or too small.
-
-    Raises
-    ------
-    SpecError
-        With the least number.
-
-    Examples
-    --------
-    >>> require_draws(20.0)
-    Traceback (most recent call last):
-    csi_lab.errors.SpecError: draws=20.0: a whole number of at least 2 is needed, 1,000 or more for a report
-    """
-    if not is_whole(draws) or draws < least:
-        raise SpecError(f"draws={draws!r}: a whole number of at least {least} is needed, 1,000 or more for a report")
-
-
-def requested(
-    data: Any,
-    items: Sequence[Any],
-    *,
-    weights: Any = None,
-    draws: int | None = None,
-    rng: np.random.Generator | int = 0,
-    replicates: Replicates | None = None,
-    missing: Missing = "listwise",
-    sample: Moments | None = None,
-) -> Replicates | None:
-    """The replicates that an estimator's keywords ask for; ``None`` when neither ``draws`` nor ``replicates`` is given.
-
-    ``items`` are columns or their names as text, as moments have them; ``sample`` are the moments that the estimate is
-    made from, with which replicates made before must agree.
-
-    Raises
-    ------
-    DataError
-        If ``draws`` are asked for but the data are moments, which have no rows to draw, or if replicates made before
-        are of other rows or weights than ``sample``.
-    SpecError
-        If ``replicates`` is something else.
-
-    Examples
-    --------
-    >>> import csi_lab as csi
-    >>> requested(csi.load_survey("mobile"), ["CUSA1", "CUSA2"]) is None
-    True
-    """
-    if replicates is not None:
-        if not isinstance(replicates, Replicates):
-            raise SpecError(f"replicates= takes what csi.replicates() makes, not {type(replicates).__name__}")
-        chosen = replicates[[str(item) for item in items]]
-        if sample is not None:
-            require_same_sample(chosen.point, sample)
-        return chosen
-    if draws is None:
-        return None
-    if isinstance(data, Moments):
-        raise DataError("moments have no rows to resample; give the survey or DataFrame, or replicates= made from it")
-    # Moments know columns that are called by numbers as text. A survey without rows has no columns to ask for.
-    labels = {} if hasattr(data, "resampled") else {str(c): c for c in getattr(data, "columns", ())}
-    called = [labels.get(str(item), item) for item in items]
-    return _make(data, items=called, weights=weights, draws=draws, rng=rng, missing=missing)
-
-
-def require_same_sample(theirs: Moments, mine: Moments) -> None:
-    """Refuse replicates that were made from other rows or weights than an estimate.
-
-    Parameters
-    ----------
-    theirs, mine
-        Moments of the whole sample behind the replicates, and those behind the estimate.
-
-    Raises
-    ------
-    DataError
-        With the rows used on either side.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> frame = pd.DataFrame({"q1": [7, 9, 8, 10], "q2": [6, 9, 9, 10]})
-    >>> require_same_sample(replicates(frame, draws=10).point, Moments.from_frame(frame))
-    """
-    # Rounding is small beside an item's spread, and beside its mean where it does not vary.
-    size = mine.sd + 1e-8 * np.abs(mine.mean)
-    near = np.abs(mine.mean - theirs.mean) <= 1e-9 * (np.abs(mine.mean) + size)
-    alike = np.abs(mine.cov - theirs.cov) <= 1e-7 * np.outer(size, size)
-    if not (near.all() and alike.all()):
-        raise DataError(
-            f"the replicates were made from other rows or weights ({theirs.n} rows used there, {mine.n} here), "
-            "e.g. because other items have missing answers; make them from these items, or give draws="
-        )
 
 
 def _source(

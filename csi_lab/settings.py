@@ -57,6 +57,24 @@ def require_whole(value: Any, name: str, least: int = 1) -> None:
         raise SpecError(f"{name}={value!r} must be a whole number of at least {least}")
 
 
+def require_draws(draws: Any, least: int = 2) -> None:
+    """Refuse a number of draws that is not whole or too small.
+
+    Raises
+    ------
+    SpecError
+        With the least number.
+
+    Examples
+    --------
+    >>> require_draws(20.0)
+    Traceback (most recent call last):
+    csi_lab.errors.SpecError: draws=20.0: a whole number of at least 2 is needed, 1,000 or more for a report
+    """
+    if not is_whole(draws) or draws < least:
+        raise SpecError(f"draws={draws!r}: a whole number of at least {least} is needed, 1,000 or more for a report")
+
+
 def require_cutoff(value: Any, name: str) -> None:
     """Refuse a cut-off that is no finite number: a comparison with NaN would never hold and never say why.
 

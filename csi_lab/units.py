@@ -12,7 +12,8 @@ import numpy as np
 from csi_lab.answers import split_weights
 from csi_lab.design import Design
 from csi_lab.errors import DataError, listed
-from csi_lab.moments import Missing, Moments, require_rows
+from csi_lab.moments import Missing, Moments
+from csi_lab.usable import require_rows
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from csi_lab import DataError, SpecError
-from csi_lab.moments import BLOCK_ROWS, Moments, as_moments, require_variation
+from csi_lab.moments import BLOCK_ROWS, Moments, as_moments
+from csi_lab.usable import require_variation
 
 
 @pytest.fixture(scope="module")

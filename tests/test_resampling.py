@@ -11,7 +11,8 @@ import csi_lab as csi
 from csi_lab import DataError, Design, EstimationError, SpecError
 from csi_lab.intervals import _acceleration, interval
 from csi_lab.moments import Moments
-from csi_lab.resampling import GROUPS, LARGE, replicates, requested
+from csi_lab.requested import requested
+from csi_lab.resampling import GROUPS, LARGE, replicates
 from csi_lab.sem import pls
 
 

@@ -19,8 +19,8 @@ from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.intervals import Interval
 from csi_lab.model import PathModel
 from csi_lab.moments import Moments
-from csi_lab.resampling import Replicates, replicates, require_draws
-from csi_lab.settings import generator, require_level
+from csi_lab.resampling import Replicates, replicates
+from csi_lab.settings import generator, require_draws, require_level
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,9 +10,11 @@ import numpy as np
 from csi_lab.answers import as_items
 from csi_lab.errors import DataError, EstimationError, listed
 from csi_lab.intervals import Interval, Kind, require_interval
-from csi_lab.moments import Missing, Moments, against_formulas, as_moments, require_variation
+from csi_lab.moments import Missing, Moments, as_moments
 from csi_lab.polychoric_result import Polychoric
-from csi_lab.resampling import Replicates, requested
+from csi_lab.requested import requested
+from csi_lab.resampling import Replicates
+from csi_lab.usable import against_formulas, require_variation
 
 # Correlations this near to one are copies up to rounding, and eigenvalues below it are zero.
 SINGULAR = 1e-10

@@ -24,7 +24,8 @@ from csi_lab.index.result import VARIANTS, IndexResult, Variant
 from csi_lab.intervals import Interval, Kind
 from csi_lab.model import PathModel
 from csi_lab.moments import Moments, as_moments
-from csi_lab.resampling import Replicates, requested
+from csi_lab.requested import requested
+from csi_lab.resampling import Replicates
 from csi_lab.settings import require_level
 
 if TYPE_CHECKING:

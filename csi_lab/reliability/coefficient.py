@@ -12,9 +12,11 @@ import numpy as np
 from csi_lab.answers import as_items
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.intervals import Interval, Kind, require_interval
-from csi_lab.moments import Missing, Moments, against_formulas, as_moments, require_variation
+from csi_lab.moments import Missing, Moments, as_moments
 from csi_lab.percent import percent
-from csi_lab.resampling import Replicates, requested
+from csi_lab.requested import requested
+from csi_lab.resampling import Replicates
+from csi_lab.usable import against_formulas, require_variation
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,11 +11,10 @@ import numpy as np
 from csi_lab.errors import CsiLabWarning, SpecError
 from csi_lab.index.formula import Bounds, index_values, item_weights, limits, require_means_inside
 from csi_lab.moments import Moments
-from csi_lab.resampling import require_draws
 from csi_lab.scaleout.scan import require_seed
 from csi_lab.scaleout.scanned import Scan
 from csi_lab.scaleout.survey import StreamedSurvey
-from csi_lab.settings import require_level
+from csi_lab.settings import require_draws, require_level
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,9 +18,10 @@ from csi_lab.answers import (
 )
 from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError, SpecError
-from csi_lab.moments import Moments, as_moments, require_variation
+from csi_lab.moments import Moments, as_moments
 from csi_lab.sem.cb_fiml import incomplete
 from csi_lab.sem.cb_sample import Likelihood, Sample, relative_weights
+from csi_lab.usable import require_variation
 
 if TYPE_CHECKING:
     import pandas as pd

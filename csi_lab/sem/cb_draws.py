@@ -21,11 +21,12 @@ from csi_lab.replicate_factors import (
     jackknife_factors,
     rao_wu_factors,
 )
-from csi_lab.resampling import GROUPS, LARGE, METHODS, Method, Replicates, replicates, requested, require_draws
+from csi_lab.requested import requested
+from csi_lab.resampling import GROUPS, LARGE, METHODS, Method, Replicates, replicates
 from csi_lab.sem.cb_answers import Answers
 from csi_lab.sem.cb_pattern_sums import PatternSums, incomplete_sample, pattern_sums
 from csi_lab.sem.cb_sample import Likelihood, Sample
-from csi_lab.settings import generator
+from csi_lab.settings import generator, require_draws
 from csi_lab.units import Units
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from csi_lab.estimates import estimate_table
 from csi_lab.intervals import Interval, Kind, interval, require_interval
 from csi_lab.model import PathModel
 from csi_lab.moments import Moments
-from csi_lab.resampling import Method, Replicates, require_same_sample
+from csi_lab.requested import require_same_sample
+from csi_lab.resampling import Method, Replicates
 from csi_lab.sem.algorithm import Layout, Scheme, Solution, solve
 from csi_lab.sem.consistent import corrected
 

@@ -15,12 +15,11 @@ from csi_lab.errors import SpecError
 from csi_lab.intervals import Interval, interval
 from csi_lab.model import PathModel, model_of
 from csi_lab.moments import Missing
-from csi_lab.resampling import require_draws
 from csi_lab.sem.algorithm import Layout, Scheme, Solution
 from csi_lab.sem.fit import PLSFit
 from csi_lab.sem.group_tests import compared, omnibus, solved
 from csi_lab.sem.grouped import GroupedSample, Lost, grouped_sample
-from csi_lab.settings import generator, require_level
+from csi_lab.settings import generator, require_draws, require_level
 from csi_lab.validity.labels import holm
 
 if TYPE_CHECKING:

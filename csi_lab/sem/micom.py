@@ -13,11 +13,10 @@ import numpy as np
 from csi_lab.errors import EstimationError
 from csi_lab.model import PathModel, model_of
 from csi_lab.moments import Missing, Moments
-from csi_lab.resampling import require_draws
 from csi_lab.sem.algorithm import Layout, Scheme
 from csi_lab.sem.fit import PLSFit
 from csi_lab.sem.grouped import GroupedSample, Lost, grouped_sample
-from csi_lab.settings import generator, require_level
+from csi_lab.settings import generator, require_draws, require_level
 
 if TYPE_CHECKING:
     import pandas as pd

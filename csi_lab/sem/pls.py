@@ -11,13 +11,14 @@ import numpy as np
 from csi_lab.design import Design
 from csi_lab.errors import CsiLabWarning, EstimationError, SpecError, listed
 from csi_lab.model import PathModel, model_of
-from csi_lab.moments import Missing, Moments, as_moments, require_variation
+from csi_lab.moments import Missing, Moments, as_moments
 from csi_lab.resampling import replicates
 from csi_lab.sem.algorithm import SCHEMES, Layout, Scheme
 from csi_lab.sem.assess import rho_a
 from csi_lab.sem.estimation import estimate
 from csi_lab.sem.fit import PLSFit
 from csi_lab.settings import is_number, is_whole
+from csi_lab.usable import require_variation
 
 
 def pls(

@@ -13,7 +13,7 @@ from csi_lab.design import Design
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.intervals import Kind
 from csi_lab.model import PathModel
-from csi_lab.moments import Moments, RowsMissing, require_rows
+from csi_lab.moments import Moments, RowsMissing
 from csi_lab.sem.algorithm import Layout, Scheme
 from csi_lab.sem.cvpat import CVPATResult, compare_losses
 from csi_lab.sem.fit import PLSFit
@@ -22,6 +22,7 @@ from csi_lab.sem.losses import Losses
 from csi_lab.sem.pls import pls
 from csi_lab.settings import generator
 from csi_lab.units import Units, units_of
+from csi_lab.usable import require_rows
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,11 +13,13 @@ from scipy import special
 from csi_lab.answers import as_items
 from csi_lab.errors import DataError, EstimationError, SpecError
 from csi_lab.intervals import Kind, require_interval
-from csi_lab.moments import Missing, Moments, against_formulas, as_moments
+from csi_lab.moments import Missing, Moments, as_moments
 from csi_lab.percent import percent
 from csi_lab.reliability.alpha import alpha_of_sums
-from csi_lab.resampling import Replicates, requested
+from csi_lab.requested import requested
+from csi_lab.resampling import Replicates
 from csi_lab.settings import is_number
+from csi_lab.usable import against_formulas
 from csi_lab.validity.measurement import require_sample
 
 if TYPE_CHECKING:

@@ -12,9 +12,11 @@ from csi_lab.answers import as_items
 from csi_lab.errors import DataError, EstimationError
 from csi_lab.estimates import estimate_table
 from csi_lab.intervals import Kind, require_interval
-from csi_lab.moments import Missing, against_formulas, as_moments
-from csi_lab.resampling import Replicates, requested
+from csi_lab.moments import Missing, as_moments
+from csi_lab.requested import requested
+from csi_lab.resampling import Replicates
 from csi_lab.settings import require_level
+from csi_lab.usable import against_formulas
 from csi_lab.validity.measurement import as_blocks, membership, require_sample
 from csi_lab.validity.method_bias import MethodBiasResult, left_out
 

@@ -12,7 +12,8 @@ import numpy as np
 from csi_lab.answers import as_items
 from csi_lab.errors import CsiLabWarning, DataError, EstimationError
 from csi_lab.estimates import estimate_table
-from csi_lab.moments import Moments, require_variation
+from csi_lab.moments import Moments
+from csi_lab.usable import require_variation
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,7 +14,8 @@ from csi_lab.estimates import estimate_table
 from csi_lab.factors.extraction import at_bound, extract
 from csi_lab.intervals import Kind, require_interval
 from csi_lab.moments import Missing, as_moments
-from csi_lab.resampling import Replicates, requested
+from csi_lab.requested import requested
+from csi_lab.resampling import Replicates
 from csi_lab.settings import is_number, require_level
 from csi_lab.validity.measurement import correlations_of, require_sample
 

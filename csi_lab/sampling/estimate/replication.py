@@ -10,9 +10,8 @@ import numpy as np
 from csi_lab.design import Design
 from csi_lab.errors import CsiLabWarning, DataError, EstimationError
 from csi_lab.replicate_factors import blocks_of_draws, rao_wu_factors
-from csi_lab.resampling import require_draws
 from csi_lab.sampling.estimate.respondents import Respondents
-from csi_lab.settings import generator
+from csi_lab.settings import generator, require_draws
 from csi_lab.units import drawn_units
 
 
