@@ -127,33 +127,35 @@ class Moments:
         rows, weight, dropped, holes = 0, 0.0, 0, 0
         answered = np.zeros(len(names), dtype=int)
         for start, block in _blocks(frame):
-            if np.isinf(block).any():
+            v = None if w is None else w[start : start + len(block)]
+            known = np.isfinite(block)
+            whole = bool(known.all())
+            if not whole and np.isinf(block).any():
                 raise DataError(infinite_values(frame))
-            complete = ~np.isnan(block).any(axis=1)
-            holes += len(block) - int(complete.sum())
-            if w is not None:
-                # A row of weight zero stands for nobody: it must not count as a respondent.
-                complete &= w[start : start + len(complete)] > 0
-            left_out = len(block) - int(complete.sum())
-            if left_out:
-                answered += (~np.isnan(block)).sum(axis=0)
-                dropped += left_out
+            # A row of weight zero stands for nobody: it must not count as a respondent.
+            if not whole or (v is not None and not (v > 0).all()):
+                complete = known.all(axis=1)
+                holes += len(block) - int(complete.sum())
+                if v is not None:
+                    complete &= v > 0
+                    v = v[complete]
+                if left_out := len(block) - int(complete.sum()):
+                    answered += known.sum(axis=0)
+                    dropped += left_out
                 block = block[complete]
             if origin is None and len(block):
                 origin = _origin(block)
             if origin is None:
                 continue
             centred = block - origin
-            if w is None:
-                part = centred.T @ centred
+            if v is None:
+                products += centred.T @ centred
                 sums += centred.sum(axis=0)
                 weight += len(block)
             else:
-                v = w[start : start + len(complete)][complete]
-                part = (centred * v[:, None]).T @ centred
+                products += (centred * v[:, None]).T @ centred
                 sums += v @ centred
                 weight += float(v.sum())
-            products += part
             rows += len(block)
         if holes and missing == "raise":
             raise DataError(
