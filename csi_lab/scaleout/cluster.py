@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +22,8 @@ WORKER_PATIENCE = "60s"
 AHEAD = 3
 # Tasks for each thread at least, so that none waits long for the last one of another.
 TASKS = 4
+# Sums added by one task, a power of two.
+TOGETHER = 4
 
 
 def run_on_cluster(
@@ -40,13 +42,9 @@ def run_on_cluster(
         If Dask is not installed, or no worker comes.
     """
     with connected(client, workers) as own:
-
-        def add(first: Any, second: Any, recipe: Recipe) -> Any:
-            return own.submit(added, first, second, recipe, pure=False)
-
         runs = _runs(parts, _threads_of(own))
         made = _finished(own, _reduced, [(run, recipe) for run in runs])
-        promised = merged(watched(made, len(runs), progress), recipe, add)
+        promised = _summed(own, watched(made, len(runs), progress), recipe)
         _wait(own, promised)
         total: Sums = promised.result()
         return total
@@ -67,6 +65,34 @@ def _runs(parts: Sequence[Part], threads: int) -> list[Sequence[Part]]:
 def _reduced(parts: Sequence[Part], recipe: Recipe) -> Sums:
     """The sums of neighbouring parts."""
     total: Sums = merged((reduce_part(part, recipe) for part in parts), recipe, absorbed)
+    return total
+
+
+def _summed(own: Any, promises: Iterable[Any], recipe: Recipe) -> Any:
+    """The promise of the sum of all promises, a few added by each task; the tree is that of :func:`merged`."""
+
+    def add(some: list[Any]) -> Any:
+        return some[0] if len(some) == 1 else own.submit(_added_up, some, recipe, pure=False)
+
+    levels: list[list[Any]] = []
+    for promise in promises:
+        at = 0
+        while True:
+            levels += [[]] * (at == len(levels))
+            levels[at] = [*levels[at], promise]
+            if len(levels[at]) < TOGETHER:
+                break
+            promise, levels[at] = add(levels[at]), []
+            at += 1
+    rest: list[Any] = []
+    for level in levels:
+        rest = [add([*level, *rest])] if level or rest else []
+    return rest[0]
+
+
+def _added_up(some: Sequence[Sums], recipe: Recipe) -> Sums:
+    """Sums added without using them up: a worker that is lost may be the one to need them again."""
+    total: Sums = merged(some, recipe, added)
     return total
 
 
