@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Rows whose cross-products are held at once: a block of 300 products stays in the second-level cache.
 PRODUCT_ROWS = 512
+# Contributions of rows that may be kept, in numbers: 4 MB.
+KEPT = 500_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,9 +138,10 @@ class Units:
         return sums[:, 0], sums[:, 1 : 1 + p], sums[:, 1 + p + _places(p)]
 
     def _row_contributions(self, part: slice) -> np.ndarray:
-        """What some rows contribute; a small sample's are kept, because thousands of draws ask for them."""
-        if self.count <= PRODUCT_ROWS:
-            return self._all_contributions
+        """What some rows contribute; where all of it is small it is kept, because thousands of draws ask for it."""
+        p = len(self.point.names)
+        if self.count <= PRODUCT_ROWS or self.count * (1 + p + p * (p + 1) // 2) <= KEPT:
+            return self._all_contributions[part]
         assert self.answers is not None
         assert self.weights is not None
         return _contributions(self.answers[part] - self.point.origin, self.weights[part])
