@@ -190,8 +190,8 @@ def _solve_batch(
     with np.errstate(divide="ignore", invalid="ignore"):
         w, converged, iterations = _settle(s, layout, scheme, tolerance, max_iterations)
         w, c, v = _standardise(s, w, layout)
-        own = _diagonal(v)
-        own /= own.copy()  # 1 without rounding, and NaN where there is no solution
+        own, at = _diagonal(v), np.arange(len(v))
+        v[at, at] = own / own  # 1 without rounding, and NaN where there is no solution
         loadings = c / np.sqrt(_diagonal(s))[:, None]
         flipped = _mostly_negative(loadings, layout)
         if flipped.any():
@@ -329,8 +329,9 @@ def _inverse(matrices: np.ndarray) -> np.ndarray:
 
 
 def _diagonal(matrices: np.ndarray) -> np.ndarray:
-    """Diagonals ``(..., k, draws)`` of ``(..., k, k, draws)``, a view that can be written to."""
-    return np.einsum("...kkd->...kd", matrices)
+    """Diagonals ``(..., k, draws)`` of ``(..., k, k, draws)``."""
+    *lead, k, _, draws = matrices.shape
+    return matrices.reshape(*lead, k * k, draws)[..., :: k + 1, :]
 
 
 def _mostly_negative(loadings: np.ndarray, layout: Layout) -> np.ndarray:
